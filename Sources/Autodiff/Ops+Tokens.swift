@@ -1,0 +1,220 @@
+import Basics
+import Tensors
+
+// B images, N tokens, D width.
+
+/// Some tokens of every image.
+///
+/// - Shapes: x [B, N, D], indices [B k] in 0 ..< N -> [B, k, D]
+/// - Gradient: to x; a token that is taken twice gets both gradients.
+public func gatherTokens(_ x: Variable, indices: [Int32], perImage kept: Int) -> Variable {
+  let (images, tokens, width) = extents(x, "gatherTokens")
+  precondition(
+    indices.count == images * kept && indices.allSatisfy { $0 >= 0 && Int($0) < tokens },
+    "gatherTokens: \(indices.count) indices, \(kept) an image, for \(x.shape)")
+  let (input, y) = (x.value, Tensor(uninitialized: [images, kept, width]))
+  OpClock.measure(.elementwise) {
+    overImages(images, indices, kept) { image, index in
+      Kernels.gatherRows(
+        input.pointer + image * tokens * width, index, into: y.pointer + image * kept * width, rows: kept,
+        width: width)
+    }
+  }
+  return record(y, from: [x], as: .elementwise) { dy in
+    let dx = Tensor(zeros: [images, tokens, width])
+    overImages(images, indices, kept) { image, index in
+      Kernels.scatterAddRows(
+        dy.pointer + image * kept * width, index, into: dx.pointer + image * tokens * width, rows: kept, width: width)
+    }
+    return [dx]
+  }
+}
+
+/// A learnt token before the tokens of every image.
+///
+/// - Shapes: token [1, 1, D], x [B, N, D] -> [B, N + 1, D]
+/// - Gradient: to the token and x.
+public func prependToken(_ token: Parameter, _ x: Variable) -> Variable {
+  let (images, tokens, width) = extents(x, "prependToken")
+  precondition(token.shape.count == width, "prependToken: token \(token.shape), x \(x.shape)")
+  let (input, first, y) = (x.value, token.value, Tensor(uninitialized: [images, tokens + 1, width]))
+  OpClock.measure(.elementwise) {
+    Team.split(images) { _, range in
+      for image in range {
+        let place = y.pointer + image * (tokens + 1) * width
+        place.update(from: first.pointer, count: width)
+        (place + width).update(from: input.pointer + image * tokens * width, count: tokens * width)
+      }
+    }
+  }
+  return record(y, from: [x], using: [token], as: .elementwise) { dy in
+    if let gradient = token.wantedGradient {
+      for image in 0..<images {
+        Kernels.addColumnSums(
+          of: dy.pointer + image * (tokens + 1) * width, rows: 1, width: width, to: gradient.pointer)
+      }
+    }
+    return [withoutFirstToken(dy)]
+  }
+}
+
+/// All tokens of every image but the first.
+///
+/// - Shapes: x [B, N, D] -> [B, N - 1, D]
+public func dropFirstToken(_ x: Variable) -> Variable {
+  let (images, tokens, width) = extents(x, "dropFirstToken")
+  let y = OpClock.measure(.elementwise) { withoutFirstToken(x.value) }
+  return record(y, from: [x], as: .elementwise) { dy in
+    let dx = Tensor(uninitialized: [images, tokens, width])
+    Team.split(images) { _, range in
+      for image in range {
+        let place = dx.pointer + image * tokens * width
+        place.update(repeating: 0, count: width)
+        (place + width).update(from: dy.pointer + image * (tokens - 1) * width, count: (tokens - 1) * width)
+      }
+    }
+    return [dx]
+  }
+}
+
+/// The mean of the tokens of every image, after the first `skipped`.
+///
+/// - Shapes: x [B, N, D] -> [B, D]
+public func meanTokens(_ x: Variable, skipping skipped: Int = 0) -> Variable {
+  let (images, tokens, width) = extents(x, "meanTokens")
+  precondition(skipped >= 0 && skipped < tokens, "meanTokens: skipping \(skipped) of \(x.shape)")
+  let factor = 1 / Float(tokens - skipped)
+  let (input, y) = (x.value, Tensor(zeros: [images, width]))
+  OpClock.measure(.elementwise) {
+    Team.split(images) { _, range in
+      for image in range {
+        Kernels.addColumnSums(
+          of: input.pointer + (image * tokens + skipped) * width, rows: tokens - skipped, width: width,
+          to: y.pointer + image * width)
+      }
+    }
+    Kernels.scale(y.pointer, count: y.count, by: factor)
+  }
+  return record(y, from: [x], as: .elementwise) { dy in
+    let share = Tensor(uninitialized: dy.shape)
+    Kernels.scale(dy, by: factor, into: share)
+    let dx = Tensor(uninitialized: [images, tokens, width])
+    Team.split(images) { _, range in
+      for image in range {
+        let rows = dx.rows(image..<image + 1).reshaped([tokens, width])
+        (rows.pointer).update(repeating: 0, count: skipped * width)
+        Kernels.repeatRow(share.rows(image..<image + 1).reshaped([width]), into: rows, rows: skipped..<tokens)
+      }
+    }
+    return [dx]
+  }
+}
+
+/// The input of MAE's decoder: visible tokens back in their places, mask tokens elsewhere, positions added to both;
+/// the class token is copied.
+///
+/// - Shapes: x [B, 1 + keep, D], maskToken [1, 1, D], restore [B L], positions [L, D] -> [B, 1 + L, D]
+/// - Gradient: to x and the mask token.
+/// - Source: spec mae-ct 2.2, steps 2 to 5.
+public func unshuffleWithMaskTokens(
+  _ x: Variable, maskToken: Parameter, restore: [Int32], positions: Tensor, keep: Int
+) -> Variable {
+  let (images, tokens, width) = extents(x, "unshuffleWithMaskTokens")
+  let places = positions.shape[0]
+  precondition(
+    tokens == 1 + keep && restore.count == images * places && positions.shape.lastAxis == width
+      && restore.allSatisfy { $0 >= 0 && Int($0) < places },
+    "unshuffleWithMaskTokens: x \(x.shape), keep \(keep), \(restore.count) indices, positions \(positions.shape)")
+  let (input, mask, y) = (x.value, maskToken.value, Tensor(uninitialized: [images, 1 + places, width]))
+  OpClock.measure(.elementwise) {
+    overImages(images, restore, places) { image, index in
+      let from = input.pointer + image * tokens * width
+      let to = y.pointer + image * (1 + places) * width
+      to.update(from: from, count: width)
+      for place in 0..<places {
+        let source = index[place] < keep ? from + (1 + Int(index[place])) * width : mask.pointer
+        Kernels.addRow(source, positions.pointer + place * width, into: to + (1 + place) * width, width: width)
+      }
+    }
+  }
+  return record(y, from: [x], using: [maskToken], as: .elementwise) { dy in
+    let dx = Tensor(uninitialized: [images, tokens, width])
+    let total = maskToken.wantedGradient ?? Tensor(uninitialized: [width])
+    Team.splitSumming(images, into: [total]) { range, sums in
+      for image in range {
+        let from = dy.pointer + image * (1 + places) * width
+        let to = dx.pointer + image * tokens * width
+        to.update(from: from, count: width)
+        for place in 0..<places {
+          let index = Int(restore[image * places + place])
+          let row = from + (1 + place) * width
+          if index < keep {
+            (to + (1 + index) * width).update(from: row, count: width)
+          } else {
+            Kernels.addColumnSums(of: row, rows: 1, width: width, to: sums[0])
+          }
+        }
+      }
+    }
+    return [dx]
+  }
+}
+
+/// Values joined along the leading axis.
+///
+/// - Shapes: [R1, ..], [R2, ..], ... -> [R1 + R2 + ..., ..]
+public func concatenateRows(_ parts: [Variable]) -> Variable {
+  let rows = parts.map { $0.shape[0] }
+  let inner = parts[0].shape.dims.dropFirst()
+  precondition(
+    parts.allSatisfy { $0.shape.dims.dropFirst() == inner }, "concatenateRows: \(parts.map { $0.shape.description })")
+  let y = Tensor(uninitialized: Shape([rows.reduce(0, +)] + inner))
+  let starts = rows.indices.map { rows[..<$0].reduce(0, +) }
+  OpClock.measure(.elementwise) {
+    for (part, start) in zip(parts, starts) { y.rows(start..<start + part.shape[0]).assign(part.value) }
+  }
+  return record(y, from: parts, as: .elementwise) { dy in
+    zip(starts, rows).map { start, count in dy.rows(start..<start + count) }
+  }
+}
+
+/// A view of some rows of the leading axis.
+///
+/// - Shapes: [R, ..] -> [range.count, ..]
+public func rows(_ x: Variable, _ range: Range<Int>) -> Variable {
+  let shape = x.shape
+  return record(x.value.rows(range), from: [x], as: .elementwise) { dy in
+    let dx = Tensor(zeros: shape)
+    dx.rows(range).assign(dy)
+    return [dx]
+  }
+}
+
+private func extents(_ x: Variable, _ op: String) -> (images: Int, tokens: Int, width: Int) {
+  precondition(x.shape.rank == 3, "\(op): needs [B, N, D], got \(x.shape)")
+  return (x.shape[0], x.shape[1], x.shape[2])
+}
+
+private func overImages(
+  _ images: Int, _ indices: [Int32], _ perImage: Int, _ body: (_ image: Int, _ index: UnsafePointer<Int32>) -> Void
+) {
+  indices.withUnsafeBufferPointer { indices in
+    guard let base = indices.baseAddress else { return }
+    Team.split(images) { _, range in
+      for image in range { body(image, base + image * perImage) }
+    }
+  }
+}
+
+/// [B, N, D] -> [B, N - 1, D]
+private func withoutFirstToken(_ x: Tensor) -> Tensor {
+  let (images, tokens, width) = (x.shape[0], x.shape[1], x.shape[2])
+  let y = Tensor(uninitialized: [images, tokens - 1, width])
+  Team.split(images) { _, range in
+    for image in range {
+      (y.pointer + image * (tokens - 1) * width)
+        .update(from: x.pointer + (image * tokens + 1) * width, count: (tokens - 1) * width)
+    }
+  }
+  return y
+}

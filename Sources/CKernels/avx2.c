@@ -1,0 +1,17 @@
+#include <math.h>
+#include <string.h>
+
+#include "tables.h"
+
+#ifdef __x86_64__
+#include <immintrin.h>
+
+#pragma clang diagnostic ignored "-Wpsabi"
+#pragma clang attribute push(__attribute__((target("avx2,fma"))), apply_to = function)
+
+#define KERNEL_ISA 2
+#define TABLE ckernels_avx2
+#include "table.inc"
+
+#pragma clang attribute pop
+#endif

@@ -1,0 +1,156 @@
+import Glibc
+import Synchronization
+
+/// A block of floats, 64-byte aligned, that returns to the pool when its last tensor goes.
+public final class Storage: @unchecked Sendable {
+  /// The first float.
+  public let base: UnsafeMutablePointer<Float>
+  /// The number of floats that the block was asked to hold.
+  public let capacity: Int
+  private let origin: Origin
+
+  private enum Origin {
+    case pool(sizeClass: Int)
+    case mapping(bytes: Int)
+  }
+
+  /// A block of the pool for `count` floats, holding whatever it held before.
+  public init(count: Int) {
+    let sizeClass = SizeClass.index(bytes: count * MemoryLayout<Float>.stride)
+    base = StoragePool.take(sizeClass).assumingMemoryBound(to: Float.self)
+    capacity = count
+    origin = .pool(sizeClass: sizeClass)
+  }
+
+  private init(mapping base: UnsafeMutableRawPointer, bytes: Int, count: Int) {
+    self.base = base.assumingMemoryBound(to: Float.self)
+    capacity = count
+    origin = .mapping(bytes: bytes)
+  }
+
+  /// A zeroed block of its own outside the pool, for the arenas that live as long as the run.
+  public static func unpooled(_ count: Int) -> Storage {
+    let bytes = max(count * MemoryLayout<Float>.stride, 1).roundedUp(to: Pages.huge)
+    return Storage(mapping: Pages.map(bytes: bytes), bytes: bytes, count: count)
+  }
+
+  deinit {
+    switch origin {
+    case .pool(let sizeClass): StoragePool.give(base, sizeClass)
+    case .mapping(let bytes): munmap(base, bytes)
+    }
+  }
+}
+
+/// The free lists that tensors come from and go back to.
+///
+/// Memory is cut from 32 MiB mappings on transparent huge pages and never returned to the system, so a training
+/// step that repeats takes no memory and no page faults from the system after its second run.
+public enum StoragePool {
+  /// Bytes ever taken from the system.
+  public static var bytesFromSystem: Int { state.withLock { $0.bytesFromSystem } }
+  /// How often a block was cut from fresh memory instead of a free list.
+  public static var systemAllocations: Int { state.withLock { $0.systemAllocations } }
+  /// The most bytes that tensors held at one time.
+  public static var peakBytes: Int { state.withLock { $0.peakBytes } }
+
+  private struct State: @unchecked Sendable {
+    var free = [[UnsafeMutableRawPointer]](repeating: [], count: SizeClass.count)
+    var fresh: UnsafeMutableRawPointer?
+    var freshBytes = 0
+    var bytesFromSystem = 0
+    var systemAllocations = 0
+    var bytesInUse = 0
+    var peakBytes = 0
+
+    mutating func take(_ sizeClass: Int) -> UnsafeMutableRawPointer {
+      let bytes = SizeClass.bytes(sizeClass)
+      bytesInUse += bytes
+      peakBytes = max(peakBytes, bytesInUse)
+      if let block = free[sizeClass].popLast() { return block }
+      systemAllocations += 1
+      bytesFromSystem += bytes
+      if bytes > StoragePool.chunk / 2 { return Pages.map(bytes: bytes.roundedUp(to: Pages.huge)) }
+      if freshBytes < bytes { startChunk() }
+      guard let block = fresh else { preconditionFailure("StoragePool: no chunk") }
+      fresh = block + bytes
+      freshBytes -= bytes
+      return block
+    }
+
+    /// The rest of the old chunk goes to the free lists, the largest blocks first.
+    private mutating func startChunk() {
+      while let rest = fresh, freshBytes >= SizeClass.bytes(0) {
+        let sizeClass = SizeClass.indexBelow(bytes: freshBytes)
+        free[sizeClass].append(rest)
+        fresh = rest + SizeClass.bytes(sizeClass)
+        freshBytes -= SizeClass.bytes(sizeClass)
+      }
+      fresh = Pages.map(bytes: StoragePool.chunk)
+      freshBytes = StoragePool.chunk
+    }
+  }
+
+  static let chunk = 32 << 20
+  private static let state = Mutex(State())
+
+  static func take(_ sizeClass: Int) -> UnsafeMutableRawPointer {
+    // The address is the only thing that leaves the lock.
+    UnsafeMutableRawPointer(bitPattern: state.withLock { UInt(bitPattern: $0.take(sizeClass)) })
+      .unsafelyUnwrapped
+  }
+
+  static func give(_ block: UnsafeMutableRawPointer, _ sizeClass: Int) {
+    let address = UInt(bitPattern: block)
+    state.withLock {
+      $0.free[sizeClass].append(UnsafeMutableRawPointer(bitPattern: address).unsafelyUnwrapped)
+      $0.bytesInUse -= SizeClass.bytes(sizeClass)
+    }
+  }
+}
+
+/// Sizes of pooled blocks: eight steps an octave from 256 bytes on, so at most an eighth is wasted.
+enum SizeClass {
+  static let count = 8 * 34
+
+  static func bytes(_ index: Int) -> Int {
+    ((256 << (index / 8)) / 8 * (8 + index % 8)).roundedUp(to: 64)
+  }
+
+  /// The smallest class that holds `bytes`.
+  static func index(bytes: Int) -> Int {
+    guard bytes > 256 else { return 0 }
+    let octave = Int.bitWidth - 1 - bytes.leadingZeroBitCount - 8
+    let first = octave * 8
+    return (first...first + 8).first { self.bytes($0) >= bytes } ?? first + 8
+  }
+
+  /// The largest class that fits into `bytes`, at least 256.
+  static func indexBelow(bytes: Int) -> Int {
+    let index = index(bytes: bytes)
+    return self.bytes(index) > bytes ? index - 1 : index
+  }
+}
+
+/// Memory from the system.
+enum Pages {
+  static let huge = 2 << 20
+
+  /// Zeroed memory aligned to huge pages.
+  static func map(bytes: Int) -> UnsafeMutableRawPointer {
+    let whole = mmap(nil, bytes + huge, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)
+    guard let whole, whole != MAP_FAILED else {
+      fatalError("no memory: mmap of \(bytes) bytes failed: \(String(cString: strerror(errno)))")
+    }
+    let skip = UInt(bitPattern: whole).roundedUp(to: UInt(huge)) - UInt(bitPattern: whole)
+    let base = whole + Int(skip)
+    if skip > 0 { munmap(whole, Int(skip)) }
+    if Int(skip) < huge { munmap(base + bytes, huge - Int(skip)) }
+    madvise(base, bytes, Int32(MADV_HUGEPAGE))
+    return base
+  }
+}
+
+extension BinaryInteger {
+  func roundedUp(to step: Self) -> Self { (self + step - 1) / step * step }
+}
