@@ -1,0 +1,62 @@
+import Autodiff
+import Basics
+import Layers
+import Messaging
+import Methods
+import Pipeline
+import Settings
+import TestKit
+import Tensors
+import XCTest
+
+/// A method built from a configuration text, as the trainer builds it.
+struct TinyRun {
+  let method: any Method
+  let arena: ParameterArena
+  let context: MethodContext
+
+  /// A model of 16 x 16 pixels and 16 patches, in which everything is small.
+  static let tinyModel = """
+    model:
+      arch: vit_tiny_patch4_32
+      width: 16
+      depth: 2
+      heads: 2
+      img_size: 16
+      decoder: {dim: 8, depth: 1, heads: 2}
+    """
+
+  init(_ name: String = "mae", model: String = tinyModel, _ rest: String = "") throws {
+    let text =
+      "method: \(name)\nseed: 5\ndata: {train: unused}\ntrain: {batch_size: 4, max_steps: 1}\n\(model)\n\(rest)\n"
+    let tree = try SettingsTree.parse(text, named: "test.yaml")
+    context = try MethodContext(
+      settings: RunSettings(from: tree), section: tree.section(name),
+      communicator: World.start().communicator)
+    method = try MethodRegistry.make(name, context)
+    try tree.finish()
+    arena = context.builder.build()
+    try method.attach(to: arena)
+  }
+
+  /// The first step of a run; draws are recorded when a recorder is given.
+  func step(_ index: Int = 0, _ draws: DrawRecorder? = nil) -> StepContext {
+    StepContext(step: index, totalSteps: 100, stepsPerEpoch: 10, seed: context.settings.seed, draws: draws)
+  }
+
+  /// Random images, one set of pixels per view.
+  func batch(_ indices: [Int], textured: Bool = true) -> Batch {
+    let side = context.vit.imgSize
+    let views = method.views.views.indices.map { view in
+      let pixels = indices.flatMap { index in
+        textured
+          ? ExactRandom.floats(3 * side * side, seed: UInt64(1000 * view + index))
+          : [Float](repeating: Float(index), count: 3 * side * side)
+      }
+      return Tensor(pixels, [indices.count, 3, side, side])
+    }
+    return Batch(
+      views: views, indices: indices, sampled: indices, labels: indices.map { _ in -1 }, epoch: 0,
+      globalBatch: indices.count)
+  }
+}

@@ -1,0 +1,104 @@
+import Foundation
+import Layers
+import Optimizers
+import Tensors
+import TestKit
+import XCTest
+
+final class SchedulesTests: XCTestCase {
+  func testInvariant12LearningRate() {
+    let rate = WarmupCosine(peak: 8e-4, warmup: 5004, total: 25020)
+    XCTAssertEqual(rate.value(at: 0), 8e-4 / 5005, accuracy: 1e-15)
+    XCTAssertEqual(rate.value(at: 5003), 8e-4 * 5004 / 5005, accuracy: 1e-15)
+    XCTAssertEqual(rate.value(at: 5004), 8e-4)
+    XCTAssertEqual(rate.value(at: 5004 + 10008), 4e-4, accuracy: 1e-12)
+    XCTAssertGreaterThan(rate.value(at: 25019), 0)
+    XCTAssertLessThan(rate.value(at: 25019), 1e-10)
+    let values = (0..<25020).map { rate.value(at: $0) }
+    XCTAssertEqual(values.filter { $0 == 8e-4 }.count, 1, "the peak is reached once")
+    XCTAssertEqual(values.max(), 8e-4)
+  }
+
+  func testFloorAndNoWarmup() {
+    let rate = WarmupCosine(peak: 1, warmup: 0, total: 10, floor: 0.1)
+    XCTAssertEqual(rate.value(at: 0), 1)
+    XCTAssertEqual(rate.value(at: 5), 0.55, accuracy: 1e-12)
+    XCTAssertEqual(rate.value(at: 10), 0.1, accuracy: 1e-12)
+    XCTAssertEqual(rate.value(at: 50), 0.1, accuracy: 1e-12)
+  }
+
+  func testLinearScaling() {
+    XCTAssertEqual(linearScaledRate(base: 1.5e-4, globalBatch: 1024, views: 2), 1.2e-3, accuracy: 1e-15)
+    XCTAssertEqual(linearScaledRate(base: 1.5e-4, globalBatch: 4096, views: 1), 2.4e-3, accuracy: 1e-15)
+  }
+}
+
+final class GradientClipTests: XCTestCase {
+  private func arena() -> ParameterArena {
+    let builder = ModelBuilder(seed: 0)
+    let (a, b) = (builder.parameter("a", [4], .zeros), builder.parameter("b", [9], .zeros))
+    let arena = builder.build()
+    a.gradient.fill(2)  // norm 4
+    b.gradient.fill(0.1)  // norm 0.3
+    return arena
+  }
+
+  func testGlobalNormReturnsTheFactorAndLeavesGradients() {
+    let arena = arena()
+    let before = arena.gradients.array
+    let factor = GradientClip.globalNorm(2).apply(to: arena, sumOfSquares: 16)
+    XCTAssertEqual(factor, Float(2 / (4 + 1e-6)))
+    XCTAssertEqual(GradientClip.globalNorm(5).apply(to: arena, sumOfSquares: 16), 1)
+    XCTAssertEqual(GradientClip.none.apply(to: arena, sumOfSquares: 16), 1)
+    XCTAssertEqual(arena.gradients.array, before)
+  }
+
+  func testPerTensorScalesOnlyLargeTensors() {
+    let arena = arena()
+    XCTAssertEqual(GradientClip.perTensor(1).apply(to: arena, sumOfSquares: 16.09), 1)
+    expectClose(arena["a"]?.gradient.array ?? [], [0.5, 0.5, 0.5, 0.5], relative: 1e-6, absolute: 0)
+    XCTAssertEqual(arena["b"]?.gradient.array, [Float](repeating: 0.1, count: 9))
+  }
+}
+
+final class EMACopyTests: XCTestCase {
+  private func arena(_ names: [String], seed: UInt64) -> ParameterArena {
+    let builder = ModelBuilder(seed: seed)
+    for name in names { _ = builder.parameter(name, [3, 7], .normal(std: 1)) }
+    return builder.build()
+  }
+
+  func testInvariant13FrozenSourceShrinksGeometrically() {
+    let source = arena(["a", "b"], seed: 1)
+    let copy = EMACopy(of: source)
+    XCTAssertEqual(copy.weights.array, source.weights.array, "the copy starts equal")
+    for i in 0..<source.count { source.weights.pointer[i] += 1 }
+    for _ in 0..<50 { copy.follow(momentum: 0.99) }
+    let expected = Float(1 - pow(0.99, 50))
+    for (place, parameter) in source.parameters.enumerated() {
+      let moved = zip(copy.arena.slice(copy.weights, at: place).array, parameter.value.array).map { $0 - ($1 - 1) }
+      expectClose(moved, moved.map { _ in expected }, relative: 1e-4, absolute: 1e-5, parameter.name)
+    }
+  }
+
+  func testMomentumOneStaysAndZeroCopies() {
+    let source = arena(["a", "b"], seed: 1)
+    let copy = EMACopy(of: source)
+    let before = copy.weights.array
+    source["a"]?.value.fill(5)
+    copy.follow(momentum: 1)
+    XCTAssertEqual(copy.weights.array, before)
+    copy.follow(momentum: 0)
+    XCTAssertEqual(copy.weights.array, source.weights.array)
+  }
+
+  func testATeacherWithFewerPartsFollowsByName() throws {
+    let source = arena(["head", "blocks", "decoder"], seed: 1)
+    let teacher = arena(["decoder", "head"], seed: 2)
+    let copy = EMACopy(of: source, into: teacher)
+    XCTAssertEqual(copy.names, ["decoder", "head"])
+    XCTAssertEqual(teacher["head"]?.value.array, source["head"]?.value.array)
+    XCTAssertTrue(teacher.parameters.allSatisfy(\.isFrozen))
+    XCTAssertEqual(copy.state("teacher").map(\.name), ["teacher/decoder", "teacher/head"])
+  }
+}
