@@ -1,0 +1,51 @@
+// MPI for Swift: the constants that are macros or addresses become functions, and the few words of memory that
+// ranks of one node share are read and written as atomics. No decisions, no state.
+#pragma once
+#define OMPI_SKIP_MPICXX 1
+#include <mpi.h>
+#include <stdint.h>
+
+static inline MPI_Comm cmpi_comm_world(void) { return MPI_COMM_WORLD; }
+static inline MPI_Comm cmpi_comm_self(void) { return MPI_COMM_SELF; }
+static inline MPI_Comm cmpi_comm_null(void) { return MPI_COMM_NULL; }
+static inline MPI_Info cmpi_info_null(void) { return MPI_INFO_NULL; }
+static inline MPI_Errhandler cmpi_errors_return(void) { return MPI_ERRORS_RETURN; }
+static inline const void *cmpi_in_place(void) { return MPI_IN_PLACE; }
+
+static inline MPI_Datatype cmpi_float(void) { return MPI_FLOAT; }
+static inline MPI_Datatype cmpi_double(void) { return MPI_DOUBLE; }
+static inline MPI_Datatype cmpi_int64(void) { return MPI_INT64_T; }
+static inline MPI_Datatype cmpi_int32(void) { return MPI_INT32_T; }
+static inline MPI_Datatype cmpi_byte(void) { return MPI_BYTE; }
+
+static inline MPI_Op cmpi_sum(void) { return MPI_SUM; }
+static inline MPI_Op cmpi_max(void) { return MPI_MAX; }
+static inline MPI_Op cmpi_min(void) { return MPI_MIN; }
+
+static inline int cmpi_success(void) { return MPI_SUCCESS; }
+static inline int cmpi_thread_funneled(void) { return MPI_THREAD_FUNNELED; }
+static inline int cmpi_comm_type_shared(void) { return MPI_COMM_TYPE_SHARED; }
+static inline int cmpi_max_error_string(void) { return MPI_MAX_ERROR_STRING; }
+
+// 1 when the error class says that the caller passed something wrong, 0 when the library or a peer failed.
+static inline int cmpi_is_argument_error(int code) {
+  int class = MPI_ERR_UNKNOWN;
+  MPI_Error_class(code, &class);
+  switch (class) {
+    case MPI_ERR_BUFFER: case MPI_ERR_COUNT: case MPI_ERR_TYPE: case MPI_ERR_TAG: case MPI_ERR_COMM:
+    case MPI_ERR_RANK: case MPI_ERR_ROOT: case MPI_ERR_GROUP: case MPI_ERR_OP: case MPI_ERR_ARG:
+    case MPI_ERR_TRUNCATE:
+      return 1;
+    default:
+      return 0;
+  }
+}
+
+static inline int64_t cmpi_shared_load(const int64_t *word) { return __atomic_load_n(word, __ATOMIC_ACQUIRE); }
+static inline void cmpi_shared_store(int64_t *word, int64_t value) {
+  __atomic_store_n(word, value, __ATOMIC_RELEASE);
+}
+static inline int cmpi_shared_claim(int64_t *word, int64_t owner) {
+  int64_t expected = 0;
+  return __atomic_compare_exchange_n(word, &expected, owner, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
+}

@@ -1,0 +1,102 @@
+import CMPI
+
+/// The number types that reductions know.
+enum Element: Sendable {
+  case float, double, int64
+
+  var datatype: MPI_Datatype {
+    switch self {
+    case .float: cmpi_float()
+    case .double: cmpi_double()
+    case .int64: cmpi_int64()
+    }
+  }
+
+  var bytes: Int { self == .float ? 4 : 8 }
+}
+
+/// How values of different ranks become one.
+enum Reduction: Sendable {
+  case sum, min, max
+
+  var handle: MPI_Op {
+    switch self {
+    case .sum: cmpi_sum()
+    case .min: cmpi_min()
+    case .max: cmpi_max()
+    }
+  }
+}
+
+/// One thing that the communication thread is asked to do.
+enum Operation {
+  /// `values` of every rank become their reduction, in place.
+  case allReduce(UnsafeMutableRawPointer, count: Int, Element, Reduction)
+  case broadcast(UnsafeMutableRawPointer, bytes: Int, root: Int)
+  /// Byte strings of any length; `root` nil gives them to every rank.
+  case gather([UInt8], root: Int?, GatherResult)
+  /// Blocks of known sizes, in rank order, to every rank.
+  case allGather(UnsafeRawPointer, bytes: [Int], UnsafeMutableRawPointer)
+  case barrier
+  /// Foreign code that makes MPI calls of its own; not counted as a collective.
+  case task(ForeignCode)
+  case start(StartResult)
+  case finish
+
+  /// The word a message uses.
+  var kind: OperationKind {
+    switch self {
+    case .allReduce: .allReduce
+    case .broadcast: .broadcast
+    case .gather, .allGather: .gather
+    case .barrier: .barrier
+    case .task: .task
+    case .start: .start
+    case .finish: .finish
+    }
+  }
+}
+
+/// The kinds of operation, as numbers that ranks of a node can show each other.
+enum OperationKind: Int64, Sendable {
+  case none, allReduce, broadcast, gather, barrier, task, start, finish
+
+  /// Whether every rank takes part, so that the operation has a number that is the same on all ranks.
+  var isCollective: Bool {
+    switch self {
+    case .allReduce, .broadcast, .gather, .barrier, .finish: true
+    case .none, .task, .start: false
+    }
+  }
+
+  var word: String {
+    switch self {
+    case .none: "nothing"
+    case .allReduce: "all-reduce"
+    case .broadcast: "broadcast"
+    case .gather: "gather"
+    case .barrier: "barrier"
+    case .task: "file operation"
+    case .start: "MPI start"
+    case .finish: "MPI end"
+    }
+  }
+}
+
+/// Where a gather leaves its byte strings; empty on ranks that receive nothing.
+final class GatherResult {
+  var parts: [[UInt8]] = []
+}
+
+/// Code that a caller lends to the communication thread for the time of one operation.
+final class ForeignCode {
+  private var body: (() -> Void)?
+
+  init(_ body: @escaping () -> Void) { self.body = body }
+
+  /// Runs the code and lets go of it: when the caller goes on, nobody else may hold what the code captured.
+  func run() {
+    body?()
+    body = nil
+  }
+}

@@ -1,0 +1,169 @@
+import Autodiff
+import Basics
+import Layers
+import Messaging
+import Tensors
+import TestKit
+import XCTest
+
+@testable import Parallelism
+
+/// Gradients summed over ranks, against the sum that one rank computes alone. Collective: the same on all ranks.
+final class GradientBucketsTests: XCTestCase {
+  private static let shapes: [Shape] = [[7, 5], [5], [64, 33], [1], [129], [3, 3, 3], [40, 40]]
+
+  private func makeArena() -> ParameterArena {
+    ParameterArena(Self.shapes.enumerated().map { Parameter(name: "p\($0)", shape: $1) })
+  }
+
+  private func gradient(_ index: Int, rank: Int) -> [Float] {
+    ExactRandom.floats(Self.shapes[index].count, seed: UInt64(1000 * rank + index))
+  }
+
+  private func write(_ values: [Float], to tensor: Tensor) {
+    for (index, value) in values.enumerated() { tensor.pointer[index] = value }
+  }
+
+  /// One step: gradients become final in `order`, those not named never do.
+  private func step(
+    _ arena: ParameterArena, _ buckets: GradientBuckets, rank: Int, order: [Int], arm: Bool = true
+  ) throws -> BucketReport {
+    arena.zeroGradients()
+    if arm { buckets.arm() }
+    for index in order {
+      let parameter = arena.parameters[index]
+      write(gradient(index, rank: rank), to: parameter.gradient)
+      parameter.gradientReady?(parameter)
+    }
+    return try buckets.finish()
+  }
+
+  private func bits(_ arena: ParameterArena) -> [UInt32] { arena.gradients.array.map(\.bitPattern) }
+
+  private func sums(_ size: Int) -> [[Double]] {
+    Self.shapes.indices.map { index in
+      (0..<size).reduce([Double](repeating: 0, count: Self.shapes[index].count)) { sum, rank in
+        zip(sum, gradient(index, rank: rank)).map { $0 + Double($1) }
+      }
+    }
+  }
+
+  private var backward: [Int] { Array(Self.shapes.indices.reversed()) }
+
+  func testSumsOverRanks() throws {
+    let communicator = try World.start().communicator
+    for bytes in [1, 500, 4000, 1 << 20] {
+      let arena = makeArena()
+      let buckets = GradientBuckets(arena: arena, communicator: communicator, bucketBytes: bytes)
+      for _ in 0..<2 {
+        let report = try step(arena, buckets, rank: communicator.rank, order: backward)
+        let expected = sums(communicator.size)
+        for (index, parameter) in arena.parameters.enumerated() {
+          expectClose(
+            parameter.gradient.array, expected[index].map(Float.init), relative: 1e-5, absolute: 1e-6, parameter.name)
+          let square = expected[index].reduce(0) { $0 + $1 * $1 }
+          XCTAssertEqual(report.parameterSumsOfSquares[index], square, accuracy: 1e-5 * square)
+        }
+        let total = expected.joined().reduce(0) { $0 + $1 * $1 }
+        XCTAssertEqual(report.sumOfSquares, total, accuracy: 1e-5 * total)
+        XCTAssertEqual(report.norm, total.squareRoot(), accuracy: 1e-5 * total)
+        XCTAssertEqual(report.nonFinite, 0)
+        XCTAssertEqual(report.nonFiniteNames, [])
+        XCTAssertGreaterThanOrEqual(report.waitSeconds, 0)
+        XCTAssertGreaterThanOrEqual(report.hiddenSeconds, 0)
+      }
+    }
+  }
+
+  func testOverlapChangesNothing() throws {
+    let communicator = try World.start().communicator
+    var results: [([UInt32], Double)] = []
+    for overlap in [true, false] {
+      let arena = makeArena()
+      let buckets = GradientBuckets(
+        arena: arena, communicator: communicator, bucketBytes: 1000, overlap: overlap)
+      let report = try step(arena, buckets, rank: communicator.rank, order: backward)
+      results.append((bits(arena), report.sumOfSquares))
+    }
+    // Not armed is the same as no overlap.
+    let arena = makeArena()
+    let buckets = GradientBuckets(arena: arena, communicator: communicator, bucketBytes: 1000)
+    let report = try step(arena, buckets, rank: communicator.rank, order: backward, arm: false)
+    results.append((bits(arena), report.sumOfSquares))
+    for result in results {
+      XCTAssertEqual(result.0, results[0].0)
+      XCTAssertEqual(result.1, results[0].1)
+    }
+  }
+
+  func testRanksMayFinishInDifferentOrders() throws {
+    let communicator = try World.start().communicator
+    let count = Self.shapes.count
+    let arena = makeArena()
+    let buckets = GradientBuckets(arena: arena, communicator: communicator, bucketBytes: 1000)
+    let order = (0..<count).map { ($0 * 3 + communicator.rank) % count }
+    _ = try step(arena, buckets, rank: communicator.rank, order: order)
+    let mixed = bits(arena)
+    _ = try step(arena, buckets, rank: communicator.rank, order: backward)
+    XCTAssertEqual(mixed, bits(arena))
+  }
+
+  func testUnusedAndFrozenParameters() throws {
+    let communicator = try World.start().communicator
+    let arena = makeArena()
+    arena.parameters[2].isFrozen = true
+    let buckets = GradientBuckets(arena: arena, communicator: communicator, bucketBytes: 64)
+    let report = try step(arena, buckets, rank: communicator.rank, order: [6, 5, 3, 1, 0])
+    let expected = sums(communicator.size)
+    for (index, parameter) in arena.parameters.enumerated() {
+      let isUsed = index != 2 && index != 4
+      expectClose(parameter.gradient.array, expected[index].map { isUsed ? Float($0) : 0 })
+      XCTAssertEqual(report.parameterSumsOfSquares[index] > 0, isUsed)
+      XCTAssertNil(parameter.gradientReady)
+    }
+  }
+
+  func testBrokenValueOnOneRankIsSeenByAll() throws {
+    let communicator = try World.start().communicator
+    for culprit in 0..<communicator.size {
+      for broken in [Float.nan, .infinity, -.infinity] {
+        let arena = makeArena()
+        let buckets = GradientBuckets(arena: arena, communicator: communicator, bucketBytes: 1000)
+        buckets.arm()
+        for index in backward {
+          let parameter = arena.parameters[index]
+          write(gradient(index, rank: communicator.rank), to: parameter.gradient)
+          if communicator.rank == culprit && index == 4 {
+            parameter.gradient.pointer[3] = broken
+            parameter.gradient.pointer[128] = broken
+          }
+          parameter.gradientReady?(parameter)
+        }
+        let report = try buckets.finish()
+        XCTAssertEqual(report.nonFinite, 2)
+        XCTAssertEqual(report.nonFiniteNames, ["p4"])
+        XCTAssertFalse(report.sumOfSquares.isFinite)
+      }
+    }
+  }
+
+  func testLargeFiniteValuesAreNotBroken() throws {
+    let communicator = try World.start().communicator
+    let arena = makeArena()
+    let buckets = GradientBuckets(arena: arena, communicator: communicator)
+    arena.parameters[4].gradient.fill(communicator.rank == 0 ? 3e38 : 0)
+    let report = try buckets.finish()
+    XCTAssertEqual(report.nonFinite, 0)
+    XCTAssertTrue(report.sumOfSquares.isFinite)
+  }
+
+  func testPaddingStaysZero() throws {
+    let communicator = try World.start().communicator
+    let arena = makeArena()
+    let buckets = GradientBuckets(arena: arena, communicator: communicator, bucketBytes: 1000)
+    _ = try step(arena, buckets, rank: communicator.rank, order: backward)
+    var used = [Bool](repeating: false, count: arena.count)
+    for parameter in arena.parameters { for index in arena.range(of: parameter) { used[index] = true } }
+    XCTAssertTrue(zip(arena.gradients.array, used).allSatisfy { $1 || $0 == 0 })
+  }
+}
