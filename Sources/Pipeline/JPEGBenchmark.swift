@@ -1,0 +1,159 @@
+import Basics
+import Glibc
+import Images
+
+/// How fast one core turns JPEG files into training views: decode, random resized crop, bicubic resize, flip,
+/// normalise.
+public enum JPEGBenchmark {
+  /// What was measured.
+  public struct Result: Sendable {
+    /// Images a round.
+    public let images: Int
+    /// Mean size of the files in bytes.
+    public let meanBytes: Double
+    /// Images per second of this thread's processor time, median over rounds.
+    public let imagesPerCPUSecond: Double
+    /// Images per second of wall time, median over rounds.
+    public let imagesPerSecond: Double
+
+    /// The result as one JSON object.
+    public var json: JSON {
+      .object([
+        ("images", .int(images)), ("mean_bytes", .double(meanBytes)),
+        ("images_per_cpu_s", .double(imagesPerCPUSecond)), ("images_per_s", .double(imagesPerSecond)),
+      ])
+    }
+  }
+
+  private static let width = 500
+  private static let height = 375
+  private static let size = 224
+
+  /// Generates `images` textured 500x375 JPEG files in memory and makes one 224x224 view of each, `rounds` times.
+  ///
+  /// - Parameters:
+  ///   - keepIn: a directory that gets the files, `views.json` (box and flip of each) and `views.f32` (the views,
+  ///     [images, 3, 224, 224], before mean and deviation), so that another program can do the same work.
+  /// - Throws: `Failure` of code 73 or 74 when `keepIn` cannot be written.
+  public static func run(
+    images: Int = 200, rounds: Int = 5, seed: UInt64 = 0, keepIn directory: String? = nil
+  ) throws(Failure) -> Result {
+    precondition(images > 0 && rounds > 0, "JPEGBenchmark: \(images) images, \(rounds) rounds")
+    let files = (0..<images).map { JPEG.encode(photograph($0, seed: seed), quality: 94, fullColour: false) }
+    let requests = (0..<images).map { request($0, seed: seed) }
+    let maker = ViewMaker()
+    var view = [Float](repeating: 0, count: 3 * size * size)
+    func pass(mean: [Float], deviation: [Float], _ done: ([Float]) throws(Failure) -> Void) throws(Failure) {
+      for (bytes, request) in zip(files, requests) {
+        try view.withUnsafeMutableBufferPointer { (buffer) throws(Failure) in
+          guard let base = buffer.baseAddress else { return }
+          let target = ViewTarget(planes: base, mean: mean, deviation: deviation)
+          try maker.make(bytes, into: [target]) { _, _ in [request] }
+        }
+        try done(view)
+      }
+    }
+    if let directory {
+      var all: [Float] = []
+      try pass(mean: [0, 0, 0], deviation: [1, 1, 1]) { (view) throws(Failure) in all += view }
+      try keep(files, requests, all, in: directory)
+    }
+    var wall: [Double] = []
+    var processor: [Double] = []
+    for _ in 0..<rounds {
+      let start = (monotonicSeconds(), threadSeconds())
+      try pass(mean: imageNetMean, deviation: imageNetStd) { (_) throws(Failure) in }
+      wall.append(Double(images) / (monotonicSeconds() - start.0))
+      processor.append(Double(images) / (threadSeconds() - start.1))
+    }
+    let bytes = files.reduce(0) { $0 + $1.count }
+    return Result(
+      images: images, meanBytes: Double(bytes) / Double(images), imagesPerCPUSecond: processor.sorted()[rounds / 2],
+      imagesPerSecond: wall.sorted()[rounds / 2])
+  }
+
+  private static func request(_ i: Int, seed: UInt64) -> ViewRequest {
+    var crop = RandomStream(seed: seed, purpose: .crop, index: i)
+    var flip = RandomStream(seed: seed, purpose: .flip, index: i)
+    let box = RandomResizedCrop(scale: 0.2...1, ratio: 0.75...(4.0 / 3)).box(width: width, height: height, random: &crop)
+    return ViewRequest(box: box, size: size, isFlipped: flip.uniform() < 0.5)
+  }
+
+  /// A picture with the spectrum of a photograph: value noise whose amplitude falls with frequency, cut by edges.
+  static func photograph(_ i: Int, seed: UInt64) -> Pixels {
+    var random = RandomStream(seed: seed, purpose: .synthetic, index: i)
+    var planes = [[Double]](repeating: [Double](repeating: 128, count: width * height), count: 3)
+    for octave in 0..<7 {
+      let cells = 3 << octave
+      let shared = noise(cells, &random)
+      for c in 0..<3 {
+        let own = octave < 4 ? noise(cells, &random) : nil
+        for p in 0..<(width * height) {
+          planes[c][p] += (shared[p] + 0.5 * (own?[p] ?? 0)) * (octave < 4 ? 60 / Double(1 << octave) : 12)
+        }
+      }
+    }
+    for _ in 0..<6 {
+      let tone = (0..<3).map { _ in random.uniform(-60..<60) }
+      let (x0, y0) = (random.integer(below: width), random.integer(below: height))
+      let radius = 20 + random.integer(below: 100)
+      for y in max(0, y0 - radius)..<min(height, y0 + radius) {
+        for x in max(0, x0 - radius)..<min(width, x0 + radius)
+        where (x - x0) * (x - x0) + (y - y0) * (y - y0) < radius * radius {
+          for c in 0..<3 { planes[c][y * width + x] += tone[c] }
+        }
+      }
+    }
+    var bytes = [UInt8](repeating: 0, count: 3 * width * height)
+    for p in 0..<(width * height) {
+      for c in 0..<3 { bytes[3 * p + c] = UInt8(min(max(planes[c][p], 0), 255)) }
+    }
+    return Pixels(width: width, height: height, bytes: bytes)
+  }
+
+  /// Values in -1 ... 1 on a grid with `cells` cells across, interpolated to every pixel.
+  private static func noise(_ cells: Int, _ random: inout RandomStream) -> [Double] {
+    let columns = cells + 2
+    let grid = (0..<(columns * columns)).map { _ in random.uniform(-1..<1) }
+    var out = [Double](repeating: 0, count: width * height)
+    for y in 0..<height {
+      let v = Double(y) * Double(cells) / Double(width)
+      let row = Int(v) * columns
+      let b = v - v.rounded(.down)
+      for x in 0..<width {
+        let u = Double(x) * Double(cells) / Double(width)
+        let k = row + Int(u)
+        let a = u - u.rounded(.down)
+        let above = grid[k] * (1 - a) + grid[k + 1] * a
+        let below = grid[k + columns] * (1 - a) + grid[k + columns + 1] * a
+        out[y * width + x] = above * (1 - b) + below * b
+      }
+    }
+    return out
+  }
+
+  private static func keep(
+    _ files: [[UInt8]], _ requests: [ViewRequest], _ views: [Float], in directory: String
+  ) throws(Failure) {
+    try makeDirectories(directory)
+    var entries: [JSON] = []
+    for (i, (bytes, request)) in zip(files, requests).enumerated() {
+      let name = "\(i).jpg"
+      try AtomicFile.write(bytes, to: "\(directory)/\(name)")
+      let box = request.box
+      entries.append(
+        .object([
+          ("file", .string(name)), ("left", .int(box.left)), ("top", .int(box.top)), ("width", .int(box.width)),
+          ("height", .int(box.height)), ("flip", .bool(request.isFlipped)),
+        ]))
+    }
+    try AtomicFile.write(JSON.array(entries).line + "\n", to: "\(directory)/views.json")
+    try AtomicFile.write(views.withUnsafeBytes { Array($0) }, to: "\(directory)/views.f32")
+  }
+
+  private static func threadSeconds() -> Double {
+    var time = timespec()
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time)
+    return Double(time.tv_sec) + Double(time.tv_nsec) * 1e-9
+  }
+}
