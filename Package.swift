@@ -5,7 +5,9 @@ import PackageDescription
 // (CI: --explicit-target-dependency-import-check error).
 
 let checked: [SwiftSetting] = [.treatAllWarnings(as: .error)]
-let kernelFlags: [CSetting] = [.unsafeFlags(["-O3", "-fno-math-errno", "-ffp-contract=fast", "-Wall", "-Wextra", "-Werror"])]
+let kernelFlags: [CSetting] = [
+  .unsafeFlags(["-O3", "-fno-math-errno", "-ffp-contract=fast", "-Wall", "-Wextra", "-Werror"])
+]
 let shimFlags: [CSetting] = [.unsafeFlags(["-Wall", "-Wextra", "-Werror"])]
 
 func floor(_ name: String, _ dependencies: [Target.Dependency]) -> Target {

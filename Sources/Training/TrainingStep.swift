@@ -1,0 +1,100 @@
+import Autodiff
+import Basics
+import Layers
+import Messaging
+import Methods
+import Optimizers
+import Parallelism
+import Pipeline
+import Tensors
+
+/// What one forward and backward pass over the global batch gave; equal on every rank.
+struct StepResult {
+  var loss: Double
+  var parts: [(name: String, value: Double)]
+  var nonFinite: Int
+  var gradientNorm: Double
+  var sumOfSquares: Double
+  var times = StepTimes()
+
+  /// Whether loss and all gradients are finite.
+  var isFinite: Bool { loss.isFinite && nonFinite == 0 && sumOfSquares.isFinite }
+}
+
+/// Seconds of one step on this rank.
+struct StepTimes {
+  var data = 0.0
+  var forward = 0.0
+  var backward = 0.0
+  var communication = 0.0
+  var update = 0.0
+  var total = 0.0
+}
+
+/// One optimiser step over the parts of an experiment: gradients of the global batch, then the update.
+///
+/// The local loss is a mean over this rank's block; its gradient is weighted by block / global batch and summed over
+/// the ranks, so that uneven blocks give the global mean.
+final class TrainingStep {
+  private let experiment: Experiment
+  private let buckets: GradientBuckets
+
+  init(_ experiment: Experiment) {
+    self.experiment = experiment
+    let runtime = experiment.settings.runtime
+    buckets = GradientBuckets(
+      arena: experiment.arena, communicator: experiment.communicator,
+      bucketBytes: Int(runtime.bucketMiB * 1_048_576), overlap: runtime.overlap)
+  }
+
+  /// Leaves the gradients of the global mean loss in the arena of every rank.
+  ///
+  /// - Collective: all ranks.
+  func gradients(of batch: Batch, at index: Int, draws: DrawRecorder? = nil) throws -> StepResult {
+    let method = experiment.method
+    var times = StepTimes()
+    try method.beforeForward(experiment.context(at: index, draws: draws))
+    experiment.arena.zeroGradients()
+    var sums: [Double] = []  // loss and parts, weighted by images
+    var names: [String] = []
+    let pieces = batch.microBatches(of: experiment.settings.train.microBatch)
+    for (number, piece) in pieces.enumerated() {
+      let weight = Double(piece.count) / Double(batch.globalBatch)
+      let start = monotonicSeconds()
+      let report = try method.loss(
+        piece, at: experiment.context(at: index, isFirstMicrobatch: number == 0, draws: draws))
+      let middle = monotonicSeconds()
+      times.forward += middle - start
+      let values = [Double(report.total.value.item)] + report.parts.map(\.value)
+      sums = sums.isEmpty ? values.map { $0 * weight } : zip(sums, values).map { $0 + $1 * weight }
+      names = report.parts.map(\.name)
+      if number == pieces.count - 1 { buckets.arm() }
+      report.total.backward(seed: Float(weight))
+      times.backward += monotonicSeconds() - middle
+    }
+    let waiting = monotonicSeconds()
+    let reduced = try OpClock.measure(.communication) { try buckets.finish() }
+    try sums.withUnsafeMutableBufferPointer { buffer in
+      if let base = buffer.baseAddress { try experiment.communicator.allReduceSum(base, buffer.count) }
+    }
+    times.communication = monotonicSeconds() - waiting
+    return StepResult(
+      loss: sums[0], parts: zip(names, sums.dropFirst()).map { ($0, $1) }, nonFinite: reduced.nonFinite,
+      gradientNorm: reduced.sumOfSquares.squareRoot(), sumOfSquares: reduced.sumOfSquares, times: times)
+  }
+
+  /// Clips, updates the weights and lets the method move its teachers, queues and centres.
+  ///
+  /// - Collective: when the method's `afterUpdate` is.
+  func update(_ result: StepResult, at index: Int) throws {
+    let step = experiment.context(at: index)
+    let scale = experiment.clip.apply(to: experiment.arena, sumOfSquares: result.sumOfSquares)
+    OpClock.measure(.optimiser) {
+      experiment.optimizer.update(
+        UpdateContext(
+          rate: step.learningRate, weightDecay: experiment.settings.optim.weightDecay,
+          gradientScale: scale, epoch: step.epoch))
+    }
+    try experiment.method.afterUpdate(step)
+  }
+}

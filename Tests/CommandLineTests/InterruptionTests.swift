@@ -1,0 +1,60 @@
+import Basics
+import Foundation
+import TestKit
+import XCTest
+
+/// Signals, kills and full disks: nothing is lost and the exit code says what to do.
+final class InterruptionTests: XCTestCase {
+  private static let endless = 1_000_000
+
+  func testSignalsSaveAtTheStepBoundaryAndExit75() throws {
+    for (number, ranks) in [(SIGUSR1, 2), (SIGTERM, 0), (SIGINT, 0)] {
+      let run = TinyRun()
+      let started = ProgramRun.start(run.arguments(steps: InterruptionTests.endless), ranks: ranks)
+      started.waitForErrors(containing: "[5/")
+      kill(started.process.processIdentifier, number)
+      let result = started.wait()
+      XCTAssertEqual(result.code, 75, "signal \(number): \(result.errors)")
+      XCTAssert(result.errors.contains("--resume auto"), result.errors)
+      let steps = try run.losses().count
+      XCTAssert(FileManager.default.fileExists(atPath: run.checkpoint(steps)), "step \(steps) is not saved")
+      let next = run.train(steps: steps + 1, ranks: ranks, ["--resume", "auto"])
+      XCTAssertEqual(next.code, 0, next.errors)
+      XCTAssert(next.errors.contains("at step \(steps)"), next.errors)
+    }
+  }
+
+  func testKillingARankEndsTheJobAndTheLastCheckpointResumes() throws {
+    let run = TinyRun()
+    let arguments = run.arguments(steps: InterruptionTests.endless, ["checkpoint.every=5 steps"])
+    let started = ProgramRun.start(arguments, ranks: 2)
+    started.waitForErrors(containing: "[12/")
+    let rank = try XCTUnwrap(childPrograms(of: started.process.processIdentifier).last)
+    kill(rank, SIGKILL)
+    let result = started.wait()
+    XCTAssertNotEqual(result.code, 0)
+    let check = ProgramRun.sslmpi(["inspect", run.directory + "/checkpoints/last.h5", "--verify"])
+    XCTAssertEqual(check.code, 0, check.errors)
+    let next = run.train(steps: 60, ranks: 2, ["--resume", "auto", "train.stop_after=1"])
+    XCTAssertEqual(next.code, 75, next.errors)
+  }
+
+  func testATimeLimitStopsWithAValidCheckpoint() throws {
+    let run = TinyRun()
+    let result = run.train(steps: InterruptionTests.endless, ["--time-limit", "0:00:03"])
+    XCTAssertEqual(result.code, 75, result.errors)
+    XCTAssert(result.errors.contains("the time limit is near"), result.errors)
+  }
+
+  /// The processes of the program under test below `parent`.
+  private func childPrograms(of parent: Int32) -> [Int32] {
+    let all = (try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? []
+    return all.compactMap(Int32.init).sorted().filter { candidate in
+      guard let stat = try? String(contentsOfFile: "/proc/\(candidate)/stat", encoding: .utf8),
+        let end = stat.lastIndex(of: ")")
+      else { return false }
+      let fields = stat[stat.index(after: end)...].split(separator: " ")
+      return fields.count > 1 && Int32(fields[1]) == parent && stat.contains("(sslmpi)")
+    }
+  }
+}

@@ -1,0 +1,73 @@
+import Foundation
+import TestKit
+import XCTest
+
+/// Invariant 10 of spec mae-ct, and resuming: the number of ranks is not a hyper-parameter.
+final class RankInvarianceTests: XCTestCase {
+  func testInvariant10TwentyStepsAreTheSameOnOneToFourRanks() throws {
+    let reference = TinyRun()
+    XCTAssertEqual(reference.train(steps: 20).code, 0)
+    let losses = try reference.losses()
+    XCTAssertEqual(losses.count, 20)
+    XCTAssertLessThan(losses[19], losses[0])
+    let weights = try reference.tensors(20)
+    for ranks in 2...4 {
+      let run = TinyRun()
+      let result = run.train(steps: 20, ranks: ranks)
+      XCTAssertEqual(result.code, 0, result.errors)
+      for (step, (a, b)) in zip(try run.losses(), losses).enumerated() {
+        XCTAssertEqual(a, b, accuracy: 1e-5 * b, "loss of step \(step) on \(ranks) ranks")
+      }
+      let found = try run.tensors(20)
+      XCTAssertEqual(found.keys.sorted(), weights.keys.sorted())
+      for (name, values) in weights where name.hasPrefix("student/") {
+        XCTAssertLessThan(relativeError(found[name] ?? [], values), 1e-4, "\(name) on \(ranks) ranks")
+      }
+    }
+  }
+
+  func testTheSameRunTwiceIsBitIdentical() throws {
+    for ranks in [1, 3] {
+      let (a, b) = (TinyRun(), TinyRun())
+      XCTAssertEqual(a.train(steps: 6, ranks: ranks).code, 0)
+      XCTAssertEqual(b.train(steps: 6, ranks: ranks).code, 0)
+      XCTAssertEqual(try a.losses(), try b.losses())
+      XCTAssertEqual(try a.tensors(6), try b.tensors(6))
+    }
+  }
+
+  func testInvariant13SixStepsAreThreeAndResumeAndThreeBitForBit() throws {
+    for ranks in [1, 2] {
+      let whole = TinyRun()
+      XCTAssertEqual(whole.train(steps: 6, ranks: ranks).code, 0)
+      let halves = TinyRun()
+      XCTAssertEqual(halves.train(steps: 6, ranks: ranks, ["train.stop_after=3"]).code, 75)
+      let second = halves.train(steps: 6, ranks: ranks, ["--resume", "auto"])
+      XCTAssertEqual(second.code, 0, second.errors)
+      XCTAssertEqual(try halves.losses(), try whole.losses())
+      XCTAssertEqual(try halves.tensors(6), try whole.tensors(6))
+    }
+  }
+
+  func testSavedOnTwoRanksResumesOnThreeAndOnOne() throws {
+    let whole = TinyRun()
+    XCTAssertEqual(whole.train(steps: 6, ranks: 2).code, 0)
+    let expected = try whole.tensors(6)
+    for ranks in [3, 1] {
+      let run = TinyRun()
+      XCTAssertEqual(run.train(steps: 6, ranks: 2, ["train.stop_after=3"]).code, 75)
+      let result = run.train(steps: 6, ranks: ranks, ["--resume", "auto"])
+      XCTAssertEqual(result.code, 0, result.errors)
+      for (name, values) in try run.tensors(6) {
+        XCTAssertLessThan(relativeError(values, expected[name] ?? []), 1e-5, "\(name) resumed on \(ranks)")
+      }
+    }
+  }
+
+  func testMicroBatchesDoNotChangeTheResult() throws {
+    let (whole, parts) = (TinyRun(), TinyRun())
+    XCTAssertEqual(whole.train(steps: 4).code, 0)
+    XCTAssertEqual(parts.train(steps: 4, ["train.micro_batch=3"]).code, 0)
+    for (a, b) in zip(try parts.losses(), try whole.losses()) { XCTAssertEqual(a, b, accuracy: 1e-5 * b) }
+  }
+}

@@ -1,0 +1,71 @@
+import Basics
+import TestKit
+import XCTest
+
+@testable import Training
+
+final class NearestNeighboursTests: XCTestCase {
+  private let width = 12
+
+  /// The vote in double, one query at a time, without tiles.
+  private func slowPredictions(
+    bank: [Float], labels: [Int32], queries: [Float], k: Int, temperature: Double
+  ) -> [Int32] {
+    func unit(_ rows: [Float], _ row: Int) -> [Double] {
+      let values = rows[row * width..<(row + 1) * width].map(Double.init)
+      let norm = values.reduce(0) { $0 + $1 * $1 }.squareRoot()
+      return values.map { $0 / max(norm, 1e-12) }
+    }
+    return (0..<queries.count / width).map { q in
+      let query = unit(queries, q)
+      let scored = labels.indices.map { row in
+        (similarity: zip(query, unit(bank, row)).reduce(0) { $0 + $1.0 * $1.1 }, row: row)
+      }.sorted { $0.similarity > $1.similarity || ($0.similarity == $1.similarity && $0.row < $1.row) }
+      var votes = [Int32: Double]()
+      for entry in scored.prefix(k) { votes[labels[entry.row], default: 0] += exp(entry.similarity / temperature) }
+      return votes.max { $0.value < $1.value || ($0.value == $1.value && $0.key > $1.key) }?.key ?? 0
+    }
+  }
+
+  func testVotesEqualTheSlowTranscription() {
+    for (count, queries) in [(5, 3), (300, 70), (1100, 130)] {
+      let bank = ExactRandom.floats(count * width, seed: 1)
+      let labels = (0..<count).map { Int32($0 % 5) }
+      let asked = ExactRandom.floats(queries * width, seed: 2)
+      let search = NearestNeighbours(features: bank, width: width, labels: labels)
+      for k in [1, 5, 20] {
+        let found = search.predictions(search.nearest(asked, k: k), k: k, temperature: 0.07)
+        XCTAssertEqual(
+          found, slowPredictions(bank: bank, labels: labels, queries: asked, k: k, temperature: 0.07), "k = \(k)")
+      }
+    }
+  }
+
+  func testEveryBankRowFindsItselfFirst() {
+    let bank = ExactRandom.floats(90 * width, seed: 3)
+    let search = NearestNeighbours(features: bank, width: width, labels: (0..<90).map { Int32($0) })
+    XCTAssertEqual(search.nearest(bank, k: 1).map { $0[0].index }, Array(0..<90))
+  }
+
+  func testScaleOfFeaturesDoesNotMatter() {
+    let bank = ExactRandom.floats(64 * width, seed: 4)
+    let queries = ExactRandom.floats(10 * width, seed: 5)
+    let labels = (0..<64).map { Int32($0 % 3) }
+    let plain = NearestNeighbours(features: bank, width: width, labels: labels)
+    let scaled = NearestNeighbours(features: bank.map { 8 * $0 }, width: width, labels: labels)
+    XCTAssertEqual(
+      plain.predictions(plain.nearest(queries, k: 7), k: 7, temperature: 0.07),
+      scaled.predictions(scaled.nearest(queries.map { 0.25 * $0 }, k: 7), k: 7, temperature: 0.07))
+  }
+
+  func testHealthTellsCollapseFromSpread() {
+    let collapsed = FeatureHealth(
+      features: (0..<50).flatMap { _ in [Float](repeating: 1, count: width) }, width: width)
+    XCTAssertEqual(collapsed.standardDeviation, 0, accuracy: 1e-6)
+    XCTAssertEqual(collapsed.effectiveRank, 1, accuracy: 1e-2)
+    let axes = (0..<width * 20).flatMap { row in (0..<width).map { Float($0 == row % width ? 1 : 0) } }
+    let spread = FeatureHealth(features: axes, width: width)
+    XCTAssertEqual(spread.effectiveRank, Double(width), accuracy: 1e-3)
+    XCTAssertGreaterThan(spread.standardDeviation, 0.2)
+  }
+}
