@@ -4,6 +4,7 @@ import json
 import pathlib
 import re
 import subprocess
+import tempfile
 
 # Modules that come with the toolchain.
 TOOLCHAIN = {"Swift", "Foundation", "FoundationEssentials", "Glibc", "Musl", "Dispatch", "Synchronization", "XCTest"}
@@ -18,8 +19,11 @@ def dependency_names(row):
 
 
 def main():
-    manifest = json.loads(subprocess.run(
-        ["swift", "package", "dump-package"], check=True, capture_output=True, text=True).stdout)
+    # A scratch folder of its own: the usual one is locked while a build runs.
+    with tempfile.TemporaryDirectory() as scratch:
+        manifest = json.loads(subprocess.run(
+            ["swift", "package", "--scratch-path", scratch, "dump-package"],
+            check=True, capture_output=True, text=True).stdout)
     for row in manifest["targets"]:
         name = row["name"]
         folder = pathlib.Path(row.get("path") or ("Tests" if row["type"] == "test" else "Sources") + "/" + name)

@@ -2,7 +2,8 @@ import Tensors
 
 /// The sizes of one attention and the loops over images and heads.
 ///
-/// N tokens, d head width, D = heads d. Scores have rows of `scoreStride` floats, so that every row is aligned.
+/// N tokens, d head width, D = heads d. Rows of scratch are padded to whole vectors of 16 floats; what stands in the
+/// padding does not matter.
 struct AttentionPlan {
   let images, tokens, width, heads: Int
 
@@ -15,17 +16,18 @@ struct AttentionPlan {
   }
 
   var qkvShape: Shape { [images, tokens, 3 * width] }
-  private var headWidth: Int { width / heads }
-  private var scoreStride: Int { (tokens + 15) / 16 * 16 }
+  fileprivate var headWidth: Int { width / heads }
+  fileprivate var packedWidth: Int { (headWidth + 15) / 16 * 16 }
+  fileprivate var scoreStride: Int { (tokens + 15) / 16 * 16 }
   private var scale: Float { 1 / Float(headWidth).squareRoot() }
-  /// Images that go through together: enough rows for a product at full speed, few enough for the L2 cache.
-  private var group: Int { max(1, 512 / tokens) }
+  /// Images that go through together: enough rows for a product at full speed, few enough for the caches.
+  private var group: Int { max(1, 1024 / tokens) }
 
   func forward(
     _ x: Tensor, _ weight: Tensor, _ bias: Tensor, saving saved: Tensor?, logSums: Tensor, into y: Tensor
   ) {
     Team.split(images) { _, range in
-      let scratch = AttentionScratch(tokens: tokens, headWidth: headWidth, scoreStride: scoreStride)
+      let scratch = AttentionScratch(self)
       let unsaved = saved == nil ? Tensor(uninitialized: [min(group, range.count) * tokens, 3 * width]) : nil
       for start in stride(from: range.lowerBound, to: range.upperBound, by: group) {
         let part = start..<min(start + group, range.upperBound)
@@ -48,15 +50,18 @@ struct AttentionPlan {
     _ qkv: UnsafePointer<Float>, _ scratch: AttentionScratch, logSums: UnsafeMutablePointer<Float>,
     into y: UnsafeMutablePointer<Float>
   ) {
+    let (n, d, s) = (tokens, headWidth, scoreStride)
     for head in 0..<heads {
-      load(qkv, head, scratch)
-      scores(scratch)
+      let q = qkv + head * d
+      Kernels.transpose(q + width, stride: 3 * width, into: scratch.kT, stride: s, rows: n, width: d)  // [d, N]
+      pack(q + 2 * width, stride: 3 * width, into: scratch.v)  // [N, d]
+      Kernels.product(
+        .rows(q, stride: 3 * width), scratch.kT, stride: s, into: scratch.scores, stride: s, m: n, n: n, k: d)
       Kernels.softmax(
-        scratch.scores, stride: scoreStride, scale: scale, logSums: logSums + head * tokens, rows: tokens,
-        width: tokens)
-      Matmul.multiply(
-        scratch.scores, scoreStride, scratch.v, headWidth, y + head * headWidth, width, m: tokens, n: headWidth,
-        k: tokens)
+        scratch.scores, stride: s, scale: scale, logSums: logSums + head * n, rows: n, width: n)  // P [N, N]
+      Kernels.product(
+        .rows(scratch.scores, stride: s), scratch.v, stride: packedWidth, into: y + head * d, stride: width, m: n,
+        n: d, k: n)
     }
   }
 
@@ -65,7 +70,7 @@ struct AttentionPlan {
   ) {
     let bias = biasGradient ?? Tensor(uninitialized: [3 * width])
     Team.splitSumming(images, into: [bias]) { range, sums in
-      let scratch = AttentionScratch(tokens: tokens, headWidth: headWidth, scoreStride: scoreStride)
+      let scratch = AttentionScratch(self)
       for start in stride(from: range.lowerBound, to: range.upperBound, by: group) {
         let part = start..<min(start + group, range.upperBound)
         let rows = part.count * tokens
@@ -88,55 +93,51 @@ struct AttentionPlan {
     _ dy: UnsafePointer<Float>, _ scratch: AttentionScratch, logSums: UnsafePointer<Float>,
     overwriting qkv: UnsafeMutablePointer<Float>
   ) {
-    let (n, d, s) = (tokens, headWidth, scoreStride)
+    let (n, d, s, w) = (tokens, headWidth, scoreStride, packedWidth)
     for head in 0..<heads {
-      load(qkv, head, scratch)
-      let dq = qkv + head * d
-      Kernels.copyBlock(dy + head * d, stride: width, into: scratch.dy, stride: d, rows: n, width: d)
-      scores(scratch)
-      Kernels.softmaxAgain(
-        scratch.scores, stride: s, scale: scale, logSums: logSums + head * n, rows: n, width: n)  // P [N, N]
-      Matmul.multiply(
-        scratch.scores, s, transposeA: true, scratch.dy, d, dq + 2 * width, 3 * width, m: n, n: d, k: n)  // dV
-      Matmul.multiply(scratch.dy, d, scratch.v, d, transposeB: true, scratch.dscores, s, m: n, n: n, k: d)  // dP
-      Kernels.softmaxBackward(
-        scratch.scores, overwriting: scratch.dscores, stride: s, scale: scale, rows: n, width: n)
-      Matmul.multiply(
-        scratch.dscores, s, transposeA: true, scratch.q, d, dq + width, 3 * width, m: n, n: d, k: n)  // dK
-      Matmul.multiply(scratch.dscores, s, scratch.k, d, dq, 3 * width, m: n, n: d, k: n)  // dQ
+      let (q, k, v) = (qkv + head * d, qkv + head * d + width, qkv + head * d + 2 * width)
+      pack(q, stride: 3 * width, into: scratch.q)
+      pack(k, stride: 3 * width, into: scratch.k)
+      pack(dy + head * d, stride: width, into: scratch.dy)
+      Kernels.transpose(k, stride: 3 * width, into: scratch.kT, stride: s, rows: n, width: d)
+      Kernels.transpose(v, stride: 3 * width, into: scratch.vT, stride: s, rows: n, width: d)
+
+      let (p, dp) = (scratch.scores, scratch.dscores)
+      Kernels.product(.rows(scratch.q, stride: w), scratch.kT, stride: s, into: p, stride: s, m: n, n: n, k: d)
+      Kernels.softmaxAgain(p, stride: s, scale: scale, logSums: logSums + head * n, rows: n, width: n)  // P [N, N]
+      Kernels.product(
+        .columns(p, stride: s), scratch.dy, stride: w, into: v, stride: 3 * width, m: n, n: d, k: n)  // dV = Pᵀ dO
+      Kernels.product(.rows(scratch.dy, stride: w), scratch.vT, stride: s, into: dp, stride: s, m: n, n: n, k: d)
+      Kernels.softmaxBackward(p, overwriting: dp, stride: s, scale: scale, rows: n, width: n)  // dS [N, N]
+      Kernels.product(
+        .columns(dp, stride: s), scratch.q, stride: w, into: k, stride: 3 * width, m: n, n: d, k: n)  // dK = dSᵀ Q
+      Kernels.product(.rows(dp, stride: s), scratch.k, stride: w, into: q, stride: 3 * width, m: n, n: d, k: n)  // dQ
     }
   }
 
-  /// One head's Q, K and V, contiguous. [N, 3 D] -> 3 times [N, d]
-  private func load(_ qkv: UnsafePointer<Float>, _ head: Int, _ scratch: AttentionScratch) {
-    for (which, place) in [scratch.q, scratch.k, scratch.v].enumerated() {
-      Kernels.copyBlock(
-        qkv + which * width + head * headWidth, stride: 3 * width, into: place, stride: headWidth, rows: tokens,
-        width: headWidth)
-    }
-  }
-
-  /// Q Kᵀ, not yet scaled. [N, N]
-  private func scores(_ scratch: AttentionScratch) {
-    Matmul.multiply(
-      scratch.q, headWidth, scratch.k, headWidth, transposeB: true, scratch.scores, scoreStride, m: tokens, n: tokens,
-      k: headWidth)
+  /// One head's part of every row, contiguous. [N, stride] -> [N, d]
+  private func pack(_ x: UnsafePointer<Float>, stride: Int, into y: UnsafeMutablePointer<Float>) {
+    Kernels.copyBlock(x, stride: stride, into: y, stride: packedWidth, rows: tokens, width: headWidth)
   }
 }
 
 /// What one thread needs to work on one head; from the pool, and small enough for the L2 cache.
 private struct AttentionScratch {
   private let memory: Tensor
-  let q, k, v, dy, scores, dscores: UnsafeMutablePointer<Float>
+  let q, k, v, dy, kT, vT, scores, dscores: UnsafeMutablePointer<Float>
 
-  init(tokens: Int, headWidth: Int, scoreStride: Int) {
-    let (row, square) = (tokens * ((headWidth + 15) / 16 * 16), tokens * scoreStride)
-    memory = Tensor(uninitialized: [4 * row + 2 * square])
+  init(_ plan: AttentionPlan) {
+    let packed = plan.tokens * plan.packedWidth
+    let turned = plan.headWidth * plan.scoreStride
+    let square = plan.tokens * plan.scoreStride
+    memory = Tensor(uninitialized: [4 * packed + 2 * turned + 2 * square])
     q = memory.pointer
-    k = q + row
-    v = k + row
-    dy = v + row
-    scores = dy + row
+    k = q + packed
+    v = k + packed
+    dy = v + packed
+    kT = dy + packed
+    vT = kT + turned
+    scores = vT + turned
     dscores = scores + square
   }
 }

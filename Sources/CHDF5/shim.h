@@ -26,9 +26,6 @@ static inline unsigned chdf5_read_only(void) { return H5F_ACC_RDONLY; }
 static inline unsigned chdf5_read_write(void) { return H5F_ACC_RDWR; }
 static inline unsigned chdf5_truncate(void) { return H5F_ACC_TRUNC; }
 
-// An address that the library could not give.
-static inline haddr_t chdf5_no_address(void) { return HADDR_UNDEF; }
-
 // Stops the library from printing its error stack.
 static inline herr_t chdf5_silence(void) { return H5Eset_auto2(H5E_DEFAULT, NULL, NULL); }
 

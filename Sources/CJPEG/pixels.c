@@ -73,8 +73,19 @@ static inline AVX2 __m256i pair_of(const int16_t *weights) {
   return _mm256_set1_epi32(pair);
 }
 
-// Four taps a round: the lower lane takes taps 0 and 1, the upper lane taps 2 and 3, each as 16-bit pairs by channel.
-AVX2 static void filter_row_avx2(const uint8_t *row, const cimage_filter *filter, int mirror, uint8_t *out) {
+static inline AVX2 void store_pixel(__m256i coarse, __m256i fine, uint8_t *out) {
+  __m256i both = _mm256_add_epi32(_mm256_slli_epi32(coarse, 8), fine);
+  __m128i sum = _mm_add_epi32(_mm256_castsi256_si128(both), _mm256_extracti128_si256(both, 1));
+  sum = _mm_srai_epi32(_mm_add_epi32(sum, _mm_set1_epi32(ROUNDING)), FRACTION_BITS);
+  __m128i words = _mm_packs_epi32(sum, sum);
+  int32_t pixel = _mm_cvtsi128_si32(_mm_packus_epi16(words, words));
+  __builtin_memcpy(out, &pixel, 4);
+}
+
+// Four rows at a time share the weights. Four taps a round: the lower lane takes taps 0 and 1, the upper lane taps
+// 2 and 3, each as 16-bit pairs by channel.
+AVX2 static void filter_four_rows_avx2(
+    const uint8_t *const rows[4], const cimage_filter *filter, int mirror, uint8_t *const outs[4]) {
   const char no = -1;
   const __m256i pairs = _mm256_setr_epi8(
       0, no, 4, no, 1, no, 5, no, 2, no, 6, no, 3, no, 7, no, 8, no, 12, no, 9, no, 13, no, 10, no, 14, no, 11, no, 15,
@@ -82,23 +93,23 @@ AVX2 static void filter_row_avx2(const uint8_t *row, const cimage_filter *filter
   const __m256i spread = _mm256_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1);
   int taps = filter->taps, outputs = filter->outputs;
   for (int o = 0; o < outputs; o++) {
-    const uint8_t *source = row + 4 * (size_t)filter->starts[o];
+    size_t start = 4 * (size_t)filter->starts[o], to = 4 * (size_t)(mirror ? outputs - 1 - o : o);
     const int16_t *high = filter->high + (size_t)o * (size_t)taps, *low = filter->low + (size_t)o * (size_t)taps;
-    __m256i coarse = _mm256_setzero_si256(), fine = _mm256_setzero_si256();
+    __m256i coarse[4], fine[4];
+    for (int r = 0; r < 4; r++) coarse[r] = fine[r] = _mm256_setzero_si256();
     for (int t = 0; t < taps; t += 4) {
-      __m256i four = _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)(source + 4 * t)));
-      __m256i values = _mm256_shuffle_epi8(four, pairs);
       __m256i h = _mm256_castsi128_si256(_mm_loadl_epi64((const __m128i *)(high + t)));
       __m256i l = _mm256_castsi128_si256(_mm_loadl_epi64((const __m128i *)(low + t)));
-      coarse = _mm256_add_epi32(coarse, _mm256_madd_epi16(values, _mm256_permutevar8x32_epi32(h, spread)));
-      fine = _mm256_add_epi32(fine, _mm256_madd_epi16(values, _mm256_permutevar8x32_epi32(l, spread)));
+      h = _mm256_permutevar8x32_epi32(h, spread);
+      l = _mm256_permutevar8x32_epi32(l, spread);
+      for (int r = 0; r < 4; r++) {
+        __m128i four = _mm_loadu_si128((const __m128i *)(rows[r] + start + 4 * t));
+        __m256i values = _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(four), pairs);
+        coarse[r] = _mm256_add_epi32(coarse[r], _mm256_madd_epi16(values, h));
+        fine[r] = _mm256_add_epi32(fine[r], _mm256_madd_epi16(values, l));
+      }
     }
-    __m256i both = _mm256_add_epi32(_mm256_slli_epi32(coarse, 8), fine);
-    __m128i sum = _mm_add_epi32(_mm256_castsi256_si128(both), _mm256_extracti128_si256(both, 1));
-    sum = _mm_srai_epi32(_mm_add_epi32(sum, _mm_set1_epi32(ROUNDING)), FRACTION_BITS);
-    __m128i words = _mm_packs_epi32(sum, sum);
-    int32_t pixel = _mm_cvtsi128_si32(_mm_packus_epi16(words, words));
-    __builtin_memcpy(out + 4 * (size_t)(mirror ? outputs - 1 - o : o), &pixel, 4);
+    for (int r = 0; r < 4; r++) store_pixel(coarse[r], fine[r], outs[r] + to);
   }
 }
 
@@ -138,12 +149,25 @@ AVX2 static void normalise_avx2(
 }
 #endif
 
-void cimage_filter_row(const uint8_t *row, const cimage_filter *filter, int mirror, uint8_t *out, int avx2) {
+void cimage_filter_rows(
+    const uint8_t *base, size_t stride, int count, const cimage_filter *filter, int mirror, uint8_t *out, int avx2) {
+  size_t step = 4 * (size_t)filter->outputs;
 #if defined(__x86_64__)
-  if (avx2) return filter_row_avx2(row, filter, mirror, out);
+  for (int y = 0; avx2 && y < count; y += 4) {
+    const uint8_t *rows[4];
+    uint8_t *outs[4];
+    for (int r = 0; r < 4; r++) {
+      int row = y + r < count ? y + r : count - 1;  // the last row may be made more than once
+      rows[r] = base + (size_t)row * stride;
+      outs[r] = out + (size_t)row * step;
+    }
+    filter_four_rows_avx2(rows, filter, mirror, outs);
+  }
+  if (avx2) return;
 #endif
   (void)avx2;
-  filter_row_baseline(row, filter, mirror, out);
+  for (int y = 0; y < count; y++)
+    filter_row_baseline(base + (size_t)y * stride, filter, mirror, out + (size_t)y * step);
 }
 
 void cimage_filter_column(

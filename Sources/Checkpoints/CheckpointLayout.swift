@@ -24,13 +24,13 @@ struct CheckpointLayout: Sendable, Equatable {
   ) throws(Failure) -> CheckpointLayout {
     let table = DatasetInfo(name: CheckpointIndex.table, kind: .int64, shape: [rows, ChunkRow.columns], offset: nil)
     let datasets = tensors.map { DatasetInfo(name: $0.name, kind: $0.kind, shape: $0.shape, offset: nil) } + [table]
-    let skeleton = try H5Skeleton.build(datasets, userBlock: Seal.bytes, alignment: 4096) { file throws(Failure) in
+    let skeleton = try H5Skeleton.create(path, datasets, userBlock: Seal.bytes, alignment: 4096) {
+      file throws(Failure) in
       for (name, value) in header.attributes { try file.setAttribute(name, value) }
       try file.setAttribute("columns", .string("dataset,chunk,offset,bytes,xxh3"), of: table.name)
       let names = JSON.array(tensors.map { .string($0.name) }).line
       try file.setAttribute("datasets", .string(names), of: CheckpointIndex.group)
     }
-    try skeleton.write(to: path)
     let hashes = skeleton.metadata.map { ChunkTable.hash($0.bytes) }
     return CheckpointLayout(
       tensors: skeleton.offsets.dropLast(), table: skeleton.offsets.last ?? 0, length: skeleton.length,

@@ -33,8 +33,6 @@ public enum CheckpointWriter {
     let path = "\(directory)/\(CheckpointFolder.name(step: header.step))"
     let save = CheckpointSave(
       partial: path + CheckpointFolder.partialSuffix, tensors: tensors, header: header, communicator: communicator)
-    // A write beyond the file size limit shall be an error like any other and not end the process.
-    signal(SIGXFSZ, SIG_IGN)
     do throws(Failure) {
       let layout = try save.prepare(directory)
       let hashes = try save.write(layout, engine)

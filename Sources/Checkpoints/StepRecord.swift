@@ -120,12 +120,11 @@ public struct StepRecord: Sendable {
     let partial = path + ".partial"
     do throws(Failure) {
       let datasets = whole.map { DatasetInfo(name: $0.name, kind: $0.values.kind, shape: $0.shape, offset: nil) }
-      let skeleton = try H5Skeleton.build(datasets) { file throws(Failure) in
+      let skeleton = try H5Skeleton.create(partial, datasets) { file throws(Failure) in
         for (name, value) in attributes { try file.setAttribute(name, value) }
         try file.createGroup("schedule")
         for (name, value) in schedule { try file.setAttribute(name, .double(value), of: "schedule") }
       }
-      try skeleton.write(to: partial)
       let file = try ByteFile.open(partial, writable: true)
       for (entry, offset) in zip(whole, skeleton.offsets) { try file.write(entry.values.bytes, at: offset) }
       try file.sync()

@@ -160,7 +160,9 @@ public final class ViewMaker {
     guard scaledDecode else { return 8 }
     for eighths in [1, 2, 4] {
       let margin = 2 * 8
-      if request.box.width * eighths >= margin * request.width && request.box.height * eighths >= margin * request.height {
+      if request.box.width * eighths >= margin * request.width
+        && request.box.height * eighths >= margin * request.height
+      {
         return eighths
       }
     }
@@ -208,9 +210,9 @@ public final class ViewMaker {
     into out: UnsafeMutablePointer<UInt8>
   ) {
     var table = filter.table
-    for y in range {
-      cimage_filter_row(base + y * stride, &table, isFlipped ? 1 : 0, out + 4 * y * filter.outputs, avx2)
-    }
+    cimage_filter_rows(
+      base + range.lowerBound * stride, stride, Int32(range.count), &table, isFlipped ? 1 : 0,
+      out + 4 * range.lowerBound * filter.outputs, avx2)
   }
 
   /// Filters `columns` columns to `filter.outputs` rows.

@@ -103,7 +103,8 @@ extension Failure {
     let nearest = valid.min { editDistance(name, $0) < editDistance(name, $1) }
     let suggestion = nearest.map { editDistance(name, $0) <= 3 ? "did you mean \($0)? " : "" } ?? ""
     return Failure(
-      .badConfig, "unknown \(kind) \"\(name)\"", at: place, hint: "\(suggestion)valid: \(valid.joined(separator: ", "))")
+      .badConfig, "unknown \(kind) \"\(name)\"", at: place, hint: "\(suggestion)valid: \(valid.joined(separator: ", "))"
+    )
   }
 }
 

@@ -13,7 +13,7 @@ extension FileTable {
         .inputMissing, "not a directory", at: folder, hint: "folder: wants a directory; for a list of files use list:")
     }
     var walk = FolderWalk(root: root.isEmpty ? Array("./".utf8) : root)
-    try walk.visit([], depth: 0, into: &self)
+    try walk.visit([], into: &self)
     guard count > 0 else {
       throw Failure(
         .inputMissing, "no JPEG files in the folder", at: folder,
@@ -63,21 +63,33 @@ private func isJPEGName(_ name: [UInt8]) -> Bool {
   return jpegSuffixes.contains { tail.hasSuffix($0) }
 }
 
-/// A walk through a directory tree in byte order.
+/// A walk through a directory tree in byte order, links followed.
 private struct FolderWalk {
   let root: [UInt8]
+  private var open: [FolderIdentity] = []
 
-  mutating func visit(_ relative: [UInt8], depth: Int, into table: inout FileTable) throws(Failure) {
+  private struct FolderIdentity: Equatable {
+    let device: dev_t
+    let inode: ino_t
+  }
+
+  init(root: [UInt8]) { self.root = root }
+
+  mutating func visit(_ relative: [UInt8], into table: inout FileTable) throws(Failure) {
     let path = root + relative
-    let shown = String(decoding: path, as: UTF8.self)
-    guard depth < 64 else {
-      throw Failure(.badData, "folders are nested more than 64 deep", at: shown, hint: "does a link lead back up?")
+    let (names, identity) = try entries(path)
+    guard !open.contains(identity) else {
+      throw Failure(
+        .badData, "the folder contains itself through a link", at: String(decoding: path, as: UTF8.self),
+        hint: "remove the link")
     }
-    for entry in try entries(path, shown) {
-      if entry.last == UInt8(ascii: "/") {
-        try visit(relative + entry, depth: depth + 1, into: &table)
-      } else if isJPEGName(entry) {
-        table.append(relative + entry)
+    open.append(identity)
+    defer { open.removeLast() }
+    for name in names {
+      if name.last == UInt8(ascii: "/") {
+        try visit(relative + name, into: &table)
+      } else if isJPEGName(name) {
+        table.append(relative + name)
       } else {
         table.skip()
       }
@@ -85,12 +97,15 @@ private struct FolderWalk {
   }
 
   /// The names in a directory, folders with a slash at their end, hidden ones left out, in byte order.
-  private func entries(_ path: [UInt8], _ shown: String) throws(Failure) -> [[UInt8]] {
+  private func entries(_ path: [UInt8]) throws(Failure) -> ([[UInt8]], FolderIdentity) {
+    let shown = String(decoding: path, as: UTF8.self)
     let opened = (path + [0]).withUnsafeBytes { raw in
       raw.bindMemory(to: CChar.self).baseAddress.flatMap { opendir($0) }
     }
     guard let directory = opened else { throw Failure.system("opendir", path: shown, errno: errno) }
     defer { closedir(directory) }
+    var status = stat()
+    guard fstat(dirfd(directory), &status) == 0 else { throw Failure.system("fstat", path: shown, errno: errno) }
     var found: [[UInt8]] = []
     while let entry = readdir(directory) {
       var name = withUnsafeBytes(of: &entry.pointee.d_name) { Array($0.prefix { $0 != 0 }) }
@@ -98,7 +113,9 @@ private struct FolderWalk {
       if isDirectory(entry.pointee.d_type, path + name) { name.append(UInt8(ascii: "/")) }
       found.append(name)
     }
-    return found.sorted { $0.lexicographicallyPrecedes($1) }
+    return (
+      found.sorted { $0.lexicographicallyPrecedes($1) }, FolderIdentity(device: status.st_dev, inode: status.st_ino)
+    )
   }
 
   private func isDirectory(_ type: UInt8, _ path: [UInt8]) -> Bool {

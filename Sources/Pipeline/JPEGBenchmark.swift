@@ -75,61 +75,60 @@ public enum JPEGBenchmark {
   private static func request(_ i: Int, seed: UInt64) -> ViewRequest {
     var crop = RandomStream(seed: seed, purpose: .crop, index: i)
     var flip = RandomStream(seed: seed, purpose: .flip, index: i)
-    let box = RandomResizedCrop(scale: 0.2...1, ratio: 0.75...(4.0 / 3)).box(width: width, height: height, random: &crop)
+    let box = RandomResizedCrop(scale: 0.2...1, ratio: 0.75...(4.0 / 3)).box(
+      width: width, height: height, random: &crop)
     return ViewRequest(box: box, size: size, isFlipped: flip.uniform() < 0.5)
   }
 
   /// A picture with the spectrum of a photograph: value noise whose amplitude falls with frequency, cut by edges.
   static func photograph(_ i: Int, seed: UInt64) -> Pixels {
     var random = RandomStream(seed: seed, purpose: .synthetic, index: i)
-    var planes = [[Double]](repeating: [Double](repeating: 128, count: width * height), count: 3)
-    for octave in 0..<7 {
-      let cells = 3 << octave
-      let shared = noise(cells, &random)
-      for c in 0..<3 {
-        let own = octave < 4 ? noise(cells, &random) : nil
-        for p in 0..<(width * height) {
-          planes[c][p] += (shared[p] + 0.5 * (own?[p] ?? 0)) * (octave < 4 ? 60 / Double(1 << octave) : 12)
-        }
+    var values = [Float](repeating: 128, count: 3 * width * height)  // [height, width, 3]
+    values.withUnsafeMutableBufferPointer { values in
+      for octave in 0..<7 {
+        addNoise(cells: 3 << octave, weight: octave < 4 ? 60 / Float(1 << octave) : 12, to: values, &random)
       }
+      for _ in 0..<6 { addDisk(to: values, &random) }
     }
-    for _ in 0..<6 {
-      let tone = (0..<3).map { _ in random.uniform(-60..<60) }
-      let (x0, y0) = (random.integer(below: width), random.integer(below: height))
-      let radius = 20 + random.integer(below: 100)
-      for y in max(0, y0 - radius)..<min(height, y0 + radius) {
-        for x in max(0, x0 - radius)..<min(width, x0 + radius)
-        where (x - x0) * (x - x0) + (y - y0) * (y - y0) < radius * radius {
-          for c in 0..<3 { planes[c][y * width + x] += tone[c] }
-        }
-      }
-    }
-    var bytes = [UInt8](repeating: 0, count: 3 * width * height)
-    for p in 0..<(width * height) {
-      for c in 0..<3 { bytes[3 * p + c] = UInt8(min(max(planes[c][p], 0), 255)) }
-    }
-    return Pixels(width: width, height: height, bytes: bytes)
+    return Pixels(width: width, height: height, bytes: values.map { UInt8(min(max($0, 0), 255)) })
   }
 
-  /// Values in -1 ... 1 on a grid with `cells` cells across, interpolated to every pixel.
-  private static func noise(_ cells: Int, _ random: inout RandomStream) -> [Double] {
+  /// Adds values on a grid with `cells` cells across, interpolated to every pixel: alike in all channels, and half
+  /// as much of its own in each.
+  private static func addNoise(
+    cells: Int, weight: Float, to values: UnsafeMutableBufferPointer<Float>, _ random: inout RandomStream
+  ) {
     let columns = cells + 2
-    let grid = (0..<(columns * columns)).map { _ in random.uniform(-1..<1) }
-    var out = [Double](repeating: 0, count: width * height)
+    var grid = [SIMD4<Float>](repeating: .zero, count: columns * columns)
+    for k in grid.indices {
+      let shared = Float(random.uniform(-1..<1))
+      for c in 0..<3 { grid[k][c] = weight * (shared + 0.5 * Float(random.uniform(-1..<1))) }
+    }
     for y in 0..<height {
-      let v = Double(y) * Double(cells) / Double(width)
-      let row = Int(v) * columns
-      let b = v - v.rounded(.down)
+      let row = y * cells / width
+      let b = Float(y * cells - row * width) / Float(width)
       for x in 0..<width {
-        let u = Double(x) * Double(cells) / Double(width)
-        let k = row + Int(u)
-        let a = u - u.rounded(.down)
+        let column = x * cells / width
+        let a = Float(x * cells - column * width) / Float(width)
+        let k = row * columns + column
         let above = grid[k] * (1 - a) + grid[k + 1] * a
         let below = grid[k + columns] * (1 - a) + grid[k + columns + 1] * a
-        out[y * width + x] = above * (1 - b) + below * b
+        let value = above * (1 - b) + below * b
+        for c in 0..<3 { values[3 * (y * width + x) + c] += value[c] }
       }
     }
-    return out
+  }
+
+  private static func addDisk(to values: UnsafeMutableBufferPointer<Float>, _ random: inout RandomStream) {
+    let tone = (0..<3).map { _ in Float(random.uniform(-60..<60)) }
+    let (x0, y0) = (random.integer(below: width), random.integer(below: height))
+    let radius = 20 + random.integer(below: 100)
+    for y in max(0, y0 - radius)..<min(height, y0 + radius) {
+      for x in max(0, x0 - radius)..<min(width, x0 + radius)
+      where (x - x0) * (x - x0) + (y - y0) * (y - y0) < radius * radius {
+        for c in 0..<3 { values[3 * (y * width + x) + c] += tone[c] }
+      }
+    }
   }
 
   private static func keep(

@@ -8,7 +8,11 @@ public struct ByteFile: ~Copyable {
   public let path: String
   private let descriptor: Int32
 
+  /// A write beyond the file size limit of the process shall be an error like any other and not end the process.
+  private static let limitIsAnError: Void = { _ = signal(SIGXFSZ, SIG_IGN) }()
+
   private init(path: String, descriptor: Int32) {
+    ByteFile.limitIsAnError
     self.path = path
     self.descriptor = descriptor
   }
@@ -72,7 +76,8 @@ public struct ByteFile: ~Copyable {
   /// Writes a byte array at a position.
   /// - Throws: as above.
   public func write(_ bytes: [UInt8], at position: Int) throws(Failure) {
-    try bytes.withUnsafeBufferPointer { bytes throws(Failure) in try write(UnsafeRawBufferPointer(bytes), at: position) }
+    try bytes.withUnsafeBufferPointer { bytes throws(Failure) in try write(UnsafeRawBufferPointer(bytes), at: position)
+    }
   }
 
   /// Fills `bytes` from a position.

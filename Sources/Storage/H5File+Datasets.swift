@@ -171,10 +171,14 @@ extension H5File {
     let rank = Int(H5Sget_simple_extent_ndims(space))
     var lengths = [hsize_t](repeating: 0, count: max(rank, 0))
     H5Sget_simple_extent_dims(space, &lengths, nil)
-    let offset = H5Dget_offset(dataset)
+    // Without space in the file, or in chunks, a dataset has no address, and the library does not say so when there
+    // is a user block.
+    let creation = H5Dget_create_plist(dataset)
+    defer { H5Pclose(creation) }
+    let hasAddress = H5Pget_layout(creation) == H5D_CONTIGUOUS && H5Dget_storage_size(dataset) > 0
     return DatasetInfo(
       name: name, kind: ElementKind(type: type), shape: lengths.map { Int($0) },
-      offset: offset == chdf5_no_address() ? nil : Int(offset))
+      offset: hasAddress ? Int(H5Dget_offset(dataset)) : nil)
   }
 }
 

@@ -21,17 +21,20 @@ public struct H5Skeleton: Sendable {
   /// Everything but the user block and the elements.
   public let metadata: [Piece]
 
-  /// Lays out a file.
+  /// Lays out a file and writes it, with its full length and all its disk space taken, but for the elements.
   /// - Parameters:
   ///   - datasets: name, kind and shape of each; their `offset` is not looked at.
   ///   - userBlock, alignment: as in `H5File.create`.
   ///   - attributes: adds attributes to the file, in which all datasets are already there.
-  /// - Throws: code 73 or 74.
+  /// - Throws: code 73, 74 or 77.
   /// - Collective: local.
-  public static func build(
-    _ datasets: [DatasetInfo], userBlock: Int = 0, alignment: Int = 1,
+  public static func create(
+    _ path: String, _ datasets: [DatasetInfo], userBlock: Int = 0, alignment: Int = 1,
     attributes: (H5File) throws(Failure) -> Void
   ) throws(Failure) -> H5Skeleton {
+    let target = try ByteFile.create(path)
+    // First of all, so that every limit shows before the library is asked to work under it.
+    try target.allocate(datasets.reduce(1 << 20) { $0 + $1.bytes })
     let image = try ByteFile.createInMemory()
     let opened = Result { () throws(Failure) in
       try H5File.create(image.path, userBlock: userBlock, alignment: alignment)
@@ -56,17 +59,10 @@ public struct H5Skeleton: Sendable {
     for gap in gaps(from: userBlock, to: length, except: elements) {
       metadata.append(Piece(position: gap.lowerBound, bytes: try image.bytes(gap.count, at: gap.lowerBound)))
     }
+    for piece in metadata { try target.write(piece.bytes, at: piece.position) }
+    try target.truncate(length)
+    try target.allocate(length)
     return H5Skeleton(offsets: offsets, length: length, metadata: metadata)
-  }
-
-  /// Makes the file, with its full length and all its disk space taken, but for the elements.
-  /// - Throws: code 73, 74 or 77.
-  /// - Collective: local.
-  public func write(to path: String) throws(Failure) {
-    let file = try ByteFile.create(path)
-    try file.allocate(length)
-    try file.truncate(length)
-    for piece in metadata { try file.write(piece.bytes, at: piece.position) }
   }
 
   /// The bytes from `start` to `end` that lie in none of the `known` ranges, in pieces of at most 4 MiB.

@@ -66,8 +66,8 @@ public enum Matmul {
     }
   }
 
-  /// One product on the calling thread: c [m, n] = alpha op(a) op(b), or added to c. Every product of the program
-  /// comes through here.
+  /// One product on the calling thread: c [m, n] = alpha op(a) op(b), or added to c. Every call of the
+  /// library comes through here.
   package static func multiply(
     _ a: UnsafePointer<Float>, _ aStride: Int, transposeA: Bool = false, _ b: UnsafePointer<Float>, _ bStride: Int,
     transposeB: Bool = false, _ c: UnsafeMutablePointer<Float>, _ cStride: Int, m: Int, n: Int, k: Int,

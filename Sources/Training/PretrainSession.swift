@@ -1,6 +1,8 @@
 import Basics
 import Foundation
 import Messaging
+import Settings
+import Storage
 
 /// `sslmpi pretrain`: from options to an exit code.
 public enum PretrainSession {
@@ -34,7 +36,8 @@ public enum PretrainSession {
     _ path: String, _ experiment: Experiment, _ options: LaunchOptions, hosts: [String]
   ) throws -> RunDirectory {
     let directory = try RunDirectory(path: path, resuming: options.resume != .never, overwrite: options.overwrite)
-    let sources = try options.configFiles.map { file in
+    let preset = try options.preset.map { try Presets.path(of: $0) }
+    let sources = try ([preset].compactMap { $0 } + options.configFiles).map { file in
       "# \(file)\n" + (try String(contentsOfFile: file, encoding: .utf8))
     }
     try directory.write(
@@ -62,6 +65,7 @@ public enum Session {
     }
     let rank = world.communicator.rank
     do {
+      try H5File.startLibrary(on: world.communicator)
       let code = try body(world)
       world.finish()
       return code

@@ -7,7 +7,7 @@ import TestKit
 import XCTest
 
 /// Collective: under `mpirun` all ranks take part, each with damaged copies of its own.
-final class CheckpointDamageTests: XCTestCase {
+final class CheckpointDamageTests: CollectiveTestCase {
   /// A whole file with small tensors, and a folder of this rank.
   private func saved(large: Bool, _ world: Communicator) throws -> (path: String, samples: Samples) {
     let samples = Samples(seed: 7, large: large)
@@ -29,7 +29,7 @@ final class CheckpointDamageTests: XCTestCase {
   func testAFlippedBitInAnyByteOfTheFileIsFound() throws {
     let world = try sharedCommunicator()
     let (path, _) = try saved(large: false, world)
-    let copy = "\(temporaryDirectory())/step-00000001.h5"
+    let copy = "\(ownDirectory())/step-00000001.h5"
     try FileManager.default.copyItem(atPath: path, toPath: copy)
     try CheckpointReader.verify(copy)
     // No byte is unused: what is neither tensor nor table nor seal counts as metadata, padding too.
@@ -39,13 +39,12 @@ final class CheckpointDamageTests: XCTestCase {
       }
     }
     try CheckpointReader.verify(copy)
-    try world.barrier()
   }
 
   func testDamageOfATensorNamesItAndTheChunk() throws {
     let world = try sharedCommunicator()
     let (path, samples) = try saved(large: true, world)
-    let copy = "\(temporaryDirectory())/step-00000001.h5"
+    let copy = "\(ownDirectory())/step-00000001.h5"
     try FileManager.default.copyItem(atPath: path, toPath: copy)
     for tensor in samples.tensors where tensor.bytes > 0 {
       let file = try H5File.open(copy)
@@ -61,7 +60,6 @@ final class CheckpointDamageTests: XCTestCase {
         }
       }
     }
-    try world.barrier()
   }
 
   func testAllRanksSeeDamageThatOneOfThemFinds() throws {
@@ -82,14 +80,13 @@ final class CheckpointDamageTests: XCTestCase {
     let loaded = failure { _ = try CheckpointReader.load(into: samples.tensors, from: path, communicator: world) }
     XCTAssertEqual(loaded?.code, .badData)
     XCTAssertTrue(loaded?.what.hasSuffix(text) ?? false, loaded?.what ?? "")
-    try world.barrier()
   }
 
   func testAFileOfAnyOtherLengthIsRefused() throws {
     let world = try sharedCommunicator()
     let (path, _) = try saved(large: false, world)
     let whole = contents(path)
-    let copy = "\(temporaryDirectory())/step-00000001.h5"
+    let copy = "\(ownDirectory())/step-00000001.h5"
     for length in Array(stride(from: 0, to: whole.count, by: 97)) + [4095, 4096, 4097, whole.count - 1] {
       try AtomicFile.write(Array(whole[..<length]), to: copy)
       let error = failure { try CheckpointReader.verify(copy) }
@@ -100,11 +97,10 @@ final class CheckpointDamageTests: XCTestCase {
     XCTAssertEqual(
       failure { try CheckpointReader.verify(copy) }?.what,
       "the file has \(whole.count + 1) bytes and should have \(whole.count)")
-    try world.barrier()
   }
 
   func testFilesThatAreNoCheckpointsAreRefusedWithAReason() throws {
-    let folder = temporaryDirectory()
+    let folder = ownDirectory()
     let foreign = try H5File.create("\(folder)/foreign.h5")
     try foreign.createDataset("x", .float32, shape: [10_000])
     try foreign.close()
@@ -121,6 +117,5 @@ final class CheckpointDamageTests: XCTestCase {
 
     let missing = failure { try CheckpointReader.verify("\(folder)/missing.h5") }
     XCTAssertEqual(missing?.code, .inputMissing)
-    try sharedCommunicator().barrier()
   }
 }

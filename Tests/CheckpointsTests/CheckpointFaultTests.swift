@@ -7,8 +7,8 @@ import Storage
 import TestKit
 import XCTest
 
-/// Collective: under `mpirun` all ranks take part.
-final class CheckpointFaultTests: XCTestCase {
+/// Under `mpirun` all ranks take part.
+final class CheckpointFaultTests: CollectiveTestCase {
   /// Runs `body` while this process cannot write beyond `bytes` of a file.
   private func withFileLimit<R>(_ bytes: Int, _ body: () throws -> R) throws -> R {
     var usual = rlimit()
@@ -60,6 +60,23 @@ final class CheckpointFaultTests: XCTestCase {
     }
   }
 
+  func testAStepRecordOnAFullDiskIsAnErrorAndLeavesNothing() throws {
+    let world = try sharedCommunicator()
+    let folder = try sharedDirectory(world)
+    var record = StepRecord(method: "mae", config: "{}", seed: 1, step: 1, communicator: world)
+    record.addGathered("views/0", floats: [Float](repeating: 1, count: 30_000), perImage: [30_000])
+    let error = failure {
+      try withFileLimit(world.rank == 0 ? 8192 : Int(Int32.max)) {
+        try record.write(to: "\(folder)/step.h5", communicator: world)
+      }
+    }
+    XCTAssertEqual(error?.code, .ioError)
+    XCTAssertNotNil(error?.hint)
+    XCTAssertEqual(Directory.entries(folder), [])
+    try record.write(to: "\(folder)/step.h5", communicator: world)
+    XCTAssertEqual(Directory.entries(folder), ["step.h5"])
+  }
+
   func testAFolderThatCannotBeMadeIsNamed() throws {
     let world = try sharedCommunicator()
     let root = try sharedDirectory(world)
@@ -70,7 +87,6 @@ final class CheckpointFaultTests: XCTestCase {
     }
     XCTAssertEqual(error?.code, .cannotCreate)
     XCTAssertEqual(error?.place, "\(root)/file/stage")
-    try world.barrier()
   }
 
   func testLeftoversOfKilledSavesAreIgnoredAndRemoved() throws {
@@ -94,6 +110,5 @@ final class CheckpointFaultTests: XCTestCase {
       samples.tensors, header: sampleHeader(step: 2), directory: stage, communicator: world)
     try world.barrier()
     XCTAssertEqual(Directory.entries(stage), ["notes.partial", "step-00000001.h5", "step-00000002.h5"])
-    try world.barrier()
   }
 }

@@ -4,8 +4,8 @@ import Foundation
 import TestKit
 import XCTest
 
-/// Collective: under `mpirun` all ranks take part.
-final class CheckpointLoadTests: XCTestCase {
+/// Under `mpirun` all ranks take part.
+final class CheckpointLoadTests: CollectiveTestCase {
   /// A file with tensors a [2, 2], b [3], c [1] holding 1, 2, 3.
   private func saved() throws -> String {
     let world = try sharedCommunicator()
@@ -53,7 +53,6 @@ final class CheckpointLoadTests: XCTestCase {
         ])
       XCTAssertEqual(values(tensors[1]), [0])
     }
-    try world.barrier()
   }
 
   func testPartialLoadingTakesWhatFits() throws {
@@ -67,7 +66,6 @@ final class CheckpointLoadTests: XCTestCase {
       XCTAssertEqual(report.reshaped.map(\.name), ["a"])
       XCTAssertEqual(tensors.map(values), [[0, 0, 0, 0], [3], [9]])
     }
-    try world.barrier()
   }
 
   func testAPartOfTheFileCanBeAskedFor() throws {
@@ -84,7 +82,6 @@ final class CheckpointLoadTests: XCTestCase {
       }
       XCTAssertEqual(error?.code, .badData)
     }
-    try world.barrier()
   }
 
   func testAnotherElementTypeDoesNotFit() throws {
@@ -97,6 +94,5 @@ final class CheckpointLoadTests: XCTestCase {
       let report = try CheckpointReader.load(into: [tensor], from: path, communicator: world, allowPartial: true)
       XCTAssertEqual(report.reshaped.map(\.inModel), ["i32[1]"])
     }
-    try world.barrier()
   }
 }

@@ -6,8 +6,8 @@ import Storage
 import TestKit
 import XCTest
 
-/// Collective: under `mpirun` all ranks take part.
-final class NewestAndRetentionTests: XCTestCase {
+/// Under `mpirun` all ranks take part.
+final class NewestAndRetentionTests: CollectiveTestCase {
   private func save(_ steps: [Int], _ stage: String, _ world: Communicator) throws -> [String] {
     let samples = Samples(seed: 1, large: false)
     return try steps.map {
@@ -53,7 +53,6 @@ final class NewestAndRetentionTests: XCTestCase {
     let nowhere = try CheckpointReader.newestValid(in: "\(run)/nowhere", communicator: world)
     XCTAssertNil(nowhere.path)
     XCTAssertEqual(nowhere.rejected, [])
-    try world.barrier()
   }
 
   func testRetentionGoesByStepNumber() throws {
@@ -74,7 +73,6 @@ final class NewestAndRetentionTests: XCTestCase {
       XCTAssertEqual(try Retention.apply(stage, keepLast: 1), [])
       try CheckpointReader.verify(paths[4])
     }
-    try world.barrier()
   }
 
   func testTheOnlyWholeFileStays() throws {
@@ -87,6 +85,5 @@ final class NewestAndRetentionTests: XCTestCase {
       XCTAssertEqual(try Retention.apply(stage, keepLast: 1), [paths[2], paths[0]])
       XCTAssertEqual(Directory.entries(stage), ["step-00000002.h5", "step-00000004.h5"])
     }
-    try world.barrier()
   }
 }

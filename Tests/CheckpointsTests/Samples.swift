@@ -6,12 +6,30 @@ import Storage
 import TestKit
 import XCTest
 
-/// The world of the test process. Every test of these files is collective: all ranks run the same tests in one order.
-func sharedCommunicator() throws -> Communicator { try World.start().communicator }
+/// Tests that all ranks run in one order, on files that are removed after each test.
+class CollectiveTestCase: XCTestCase {
+  private var folders: [String] = []
 
-/// A fresh directory that all ranks see.
-func sharedDirectory(_ communicator: Communicator) throws -> String {
-  try communicator.broadcast(communicator.rank == 0 ? temporaryDirectory("checkpoints") : "")
+  /// The world of the test process.
+  func sharedCommunicator() throws -> Communicator { try World.start().communicator }
+
+  /// A fresh directory that all ranks see.
+  func sharedDirectory(_ communicator: Communicator) throws -> String {
+    try communicator.broadcast(communicator.rank == 0 ? ownDirectory() : "")
+  }
+
+  /// A fresh directory of this rank.
+  func ownDirectory() -> String {
+    let path = temporaryDirectory("checkpoints")
+    folders.append(path)
+    return path
+  }
+
+  override func tearDownWithError() throws {
+    // No rank removes what another still reads.
+    try sharedCommunicator().barrier()
+    for path in folders { try FileManager.default.removeItem(atPath: path) }
+  }
 }
 
 /// The failure that `body` throws; fails the test when it throws another error or none.

@@ -6,8 +6,8 @@ import Storage
 import TestKit
 import XCTest
 
-/// Collective: under `mpirun` all ranks take part.
-final class StepRecordTests: XCTestCase {
+/// Under `mpirun` all ranks take part.
+final class StepRecordTests: CollectiveTestCase {
   private let globalBatch = 7
 
   /// A record of a step over 7 images: what each rank has is a function of the image's place in the batch.
@@ -80,7 +80,6 @@ final class StepRecordTests: XCTestCase {
     try file.close()
     try outcome.get()
     XCTAssertEqual(Directory.entries(String(path.dropLast("/step.h5".count))), ["step.h5"])
-    try world.barrier()
   }
 
   func testAPathThatCannotBeWrittenIsAnAgreedError() throws {
@@ -88,7 +87,6 @@ final class StepRecordTests: XCTestCase {
     let record = StepRecord(method: "mae", config: "{}", seed: 1, step: 1, communicator: world)
     let error = failure { try record.write(to: "/no/such/folder/step.h5", communicator: world) }
     XCTAssertEqual(error?.code, .cannotCreate)
-    try world.barrier()
   }
 
   func testInspectionDescribesBothFormats() throws {
@@ -112,7 +110,7 @@ final class StepRecordTests: XCTestCase {
       XCTAssertTrue(whole.lines.contains(line), "\(line) not in\n\(whole.lines.joined(separator: "\n"))")
     }
 
-    let copy = "\(temporaryDirectory())/copy.h5"
+    let copy = "\(ownDirectory())/copy.h5"
     try FileManager.default.copyItem(atPath: path, toPath: copy)
     let offset = try XCTUnwrap(whole.datasets.first { $0.name == "student/head.weight" }?.offset)
     try ByteFile.open(copy, writable: true).write([1, 2, 3, 4, 5, 6, 7, 8], at: offset)
@@ -120,6 +118,5 @@ final class StepRecordTests: XCTestCase {
     XCTAssertEqual(damaged.damage?.code, .badData)
     XCTAssertEqual(damaged.lines.last, "verify: the checksum of student/head.weight, chunk 0, does not match")
     XCTAssertEqual(damaged.json["verified"], .bool(false))
-    try world.barrier()
   }
 }

@@ -36,10 +36,13 @@ final class SettingsCommandTests: XCTestCase {
   }
 
   func testAWrongSettingIsReportedOnceForAllRanks() throws {
-    let outcome = ProgramRun.sslmpi(["pretrain", "--preset", "demo", "optim.base_l=1"], ranks: 2)
+    // mpirun waits this long, twice, after the first rank that ends with a code.
+    let patience = ["OMPI_MCA_odls_base_sigkill_timeout": "1"]
+    let outcome = ProgramRun.sslmpi(
+      ["pretrain", "--preset", "demo", "optim.base_l=1"], ranks: 2, environment: patience)
     expect(outcome, code: 78, "unknown key 'optim.base_l'")
     XCTAssertEqual(outcome.errors.components(separatedBy: "unknown key").count, 2, outcome.errors)
-    let usage = ProgramRun.sslmpi(["pretrain", "--bogus"], ranks: 2)
+    let usage = ProgramRun.sslmpi(["pretrain", "--bogus"], ranks: 2, environment: patience)
     expect(usage, code: 64)
     XCTAssertEqual(usage.errors.components(separatedBy: "Unknown option").count, 2, usage.errors)
   }

@@ -108,7 +108,9 @@ final class JPEGTests: XCTestCase {
       let whole = goldens.bytes("\(name).jpeg")
       for _ in 0..<200 {
         var bytes = whole
-        for _ in 0...random.integer(below: 3) { bytes[random.integer(below: bytes.count)] = UInt8(random.integer(below: 256)) }
+        for _ in 0...random.integer(below: 3) {
+          bytes[random.integer(below: bytes.count)] = UInt8(random.integer(below: 256))
+        }
         do {
           let picture = try JPEG.decode(bytes)
           XCTAssertEqual(picture.bytes.count, 3 * picture.width * picture.height)

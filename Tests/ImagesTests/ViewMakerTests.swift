@@ -97,7 +97,8 @@ final class ViewMakerTests: XCTestCase {
 
   func testScaledDecodeStaysCloseToTheFullOne() throws {
     let bytes = JPEG.encode(texture(640, 480), quality: 90, fullColour: false)
-    for box in [CropBox(left: 0, top: 0, width: 640, height: 480), CropBox(left: 33, top: 21, width: 517, height: 411)] {
+    for box in [CropBox(left: 0, top: 0, width: 640, height: 480), CropBox(left: 33, top: 21, width: 517, height: 411)]
+    {
       let request = ViewRequest(box: box, size: 48, isFlipped: false)
       let full = try ViewMaker(scaledDecode: false).picture(request, of: bytes)
       let scaled = try ViewMaker(scaledDecode: true).picture(request, of: bytes)

@@ -71,21 +71,21 @@ final class TinyShapesTests: XCTestCase {
     }
   }
 
-  /// Over 200 images: the mean luma gap of shape and ground, the share of the shape, the spread of the ground.
+  /// Over 60 images: the mean luma gap of shape and ground, the share of the shape, the spread of the ground.
   private func statistics(_ hardness: Double) -> (gap: Double, area: Double, spread: Double) {
-    let shapes = TinyShapes(count: 200, hardness: hardness)
+    let shapes = TinyShapes(count: 60, hardness: hardness)
     var gap = 0.0
     var area = 0.0
     var spread = 0.0
-    for i in 0..<200 {
+    for i in 0..<60 {
       let picture = shapes.picture(i)
       let mask = shapes.mask(i)
       let ground = (0..<1024).filter { mask.bytes[$0] == 0 }.map { luma(picture, $0) }
       let shape = (0..<1024).filter { mask.bytes[$0] != 0 }.map { luma(picture, $0) }
       let level = ground.reduce(0, +) / Double(ground.count)
-      gap += abs(shape.reduce(0, +) / Double(shape.count) - level) / 200
-      area += Double(shape.count) / 1024 / 200
-      spread += ((ground.max() ?? 0) - (ground.min() ?? 0)) / 200
+      gap += abs(shape.reduce(0, +) / Double(shape.count) - level) / 60
+      area += Double(shape.count) / 1024 / 60
+      spread += ((ground.max() ?? 0) - (ground.min() ?? 0)) / 60
     }
     return (gap, area, spread)
   }
@@ -99,12 +99,5 @@ final class TinyShapesTests: XCTestCase {
     }
     XCTAssertEqual(steps[0].spread, 0)
     XCTAssertGreaterThan(steps[2].gap, 0.25 * 255 * 0.8)
-  }
-
-  func testBenchmarkKeepsWhatAnotherProgramNeeds() throws {
-    let shapes = try JPEGBenchmark.run(images: 1, rounds: 1)
-    XCTAssertEqual(shapes.images, 1)
-    XCTAssertGreaterThan(shapes.imagesPerCPUSecond, 0)
-    XCTAssertTrue((20_000...120_000).contains(shapes.meanBytes), "\(shapes.meanBytes) bytes")
   }
 }

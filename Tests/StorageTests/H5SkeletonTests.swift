@@ -8,7 +8,8 @@ final class H5SkeletonTests: XCTestCase {
   func testElementsWrittenByPositionAreReadByTheLibrary() throws {
     let path = "\(temporaryDirectory())/skeleton.h5"
     let values = ExactRandom.floats(50_000, seed: 1)
-    let skeleton = try H5Skeleton.build(
+    let skeleton = try H5Skeleton.create(
+      path,
       [
         DatasetInfo(name: "a/x", kind: .float32, shape: [100, 500], offset: nil),
         DatasetInfo(name: "none", kind: .int32, shape: [0], offset: nil),
@@ -21,7 +22,6 @@ final class H5SkeletonTests: XCTestCase {
     XCTAssertLessThan(skeleton.metadata.reduce(0) { $0 + $1.bytes.count }, 20_000)
     XCTAssertGreaterThan(skeleton.length, 200_000)
 
-    try skeleton.write(to: path)
     let target = try ByteFile.open(path, writable: true)
     XCTAssertEqual(try target.length(), skeleton.length)
     try target.write(values.withUnsafeBytes { Array($0) }, at: skeleton.offsets[0])
@@ -55,7 +55,7 @@ final class H5SkeletonTests: XCTestCase {
     let twice = [("a", [2]), ("a/b", [2])].map {
       DatasetInfo(name: $0.0, kind: .float32, shape: $0.1, offset: nil)
     }
-    XCTAssertThrowsError(try H5Skeleton.build(twice) { _ in }) { error in
+    XCTAssertThrowsError(try H5Skeleton.create("\(temporaryDirectory())/twice.h5", twice) { _ in }) { error in
       XCTAssertEqual((error as? Failure)?.code, .ioError)
     }
   }

@@ -1,4 +1,6 @@
 import Basics
+import Dispatch
+import Synchronization
 import TestKit
 import XCTest
 
@@ -31,6 +33,28 @@ final class ReductionKernelTests: XCTestCase {
       ThreadTeam.configure(threads: threads)
       XCTAssertEqual(Kernels.sumOfSquares(x.pointer, count: x.count), single)
     }
+  }
+
+  /// As the communication thread does: kernels on another thread while the main thread's team computes.
+  func testOtherThreadsMayUseKernels() {
+    ThreadTeam.configure(threads: 2)
+    let x = tensor([300_001], seed: 25)
+    let expected = Kernels.sumOfSquares(x.pointer, count: x.count)
+    let others = DispatchGroup()
+    let wrong = Mutex(0)
+    for _ in 0..<2 {
+      others.enter()
+      startThread(named: "test") {
+        for _ in 0..<50 {
+          let copy = x.copy()
+          if Kernels.sumOfSquares(copy.pointer, count: copy.count) != expected { wrong.withLock { $0 += 1 } }
+        }
+        others.leave()
+      }
+    }
+    for _ in 0..<50 { XCTAssertEqual(Kernels.sumOfSquares(x.pointer, count: x.count), expected) }
+    others.wait()
+    XCTAssertEqual(wrong.withLock { $0 }, 0)
   }
 
   func testNonFiniteCount() {

@@ -45,6 +45,16 @@ final class SoftmaxKernelTests: XCTestCase {
     }
   }
 
+  func testExponentialIsAccurate() {
+    let x = stride(from: Float(-86.9), to: 0.5, by: 0.0017).map { $0 } + [0, -87.5, -1000, -.infinity]
+    let expected = x.map { $0 < -87 ? 0 : Float(exp(Double($0))) }
+    onEverySet { set in
+      let y = Tensor(x, [1, x.count])
+      Kernels.softmaxAgain(y.pointer, stride: x.count, scale: 1, logSums: [0], rows: 1, width: x.count)
+      expectClose(y.array, expected, relative: 2e-7, absolute: 0, "\(set)")
+    }
+  }
+
   func testCrossEntropy() {
     onEverySet { set in
       for width in oddWidths {

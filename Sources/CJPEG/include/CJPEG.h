@@ -60,9 +60,10 @@ typedef struct {
 
 int cimage_has_avx2(void);
 
-// One row of 4-byte pixels -> outputs 4-byte pixels; `mirror` writes them last first. Up to `taps` pixels from the
-// greatest start are read, so the row needs that much readable memory behind it.
-void cimage_filter_row(const uint8_t *row, const cimage_filter *filter, int mirror, uint8_t *out, int avx2);
+// `count` rows of 4-byte pixels, `stride` bytes apart -> `count` rows of filter->outputs 4-byte pixels without gaps;
+// `mirror` writes each row last pixel first. Up to 3 pixels behind a row are read and have no effect.
+void cimage_filter_rows(
+    const uint8_t *base, size_t stride, int count, const cimage_filter *filter, int mirror, uint8_t *out, int avx2);
 
 // Rows of `width` 4-byte pixels, `stride` bytes apart -> one row, by output o of the filter.
 // Taps with weight 0 may lie beyond `rows`; the last row is read instead.

@@ -66,6 +66,12 @@ typedef struct {
   double (*squared_error)(const float *a, const float *b, const float *row_weight, long rows, long d);
   void (*squared_error_backward)(const float *a, const float *b, const float *row_weight, float scale, float *da,
                                  long rows, long d);
+  // c [rows, columns] = a b for small matrices: a(i, k) stands at i * a_row + k * a_inner, so a may be transposed;
+  // b must be readable, and may hold anything, up to the next multiple of 16 columns
+  void (*product)(const float *a, long a_row, long a_inner, const float *b, long b_inner, float *c, long c_row,
+                  long rows, long columns, long inner);
+  // y [d, rows rounded up to 16] = x [rows, d] transposed, zeros past the last row
+  void (*transpose)(const float *x, long x_stride, float *y, long y_stride, long rows, long d);
   // y = x0 + s x1, the loop that memory speed is measured with
   void (*triad)(float *y, const float *x0, const float *x1, float s, long n);
 } CKernelsTable;

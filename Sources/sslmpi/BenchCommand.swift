@@ -1,0 +1,176 @@
+import ArgumentParser
+import Basics
+import Messaging
+import Pipeline
+import Tensors
+import Training
+
+/// `sslmpi bench`: how fast this machine does what training consists of.
+struct BenchCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "bench",
+    abstract: "Measures products, kernels, training steps, messages and image decoding.",
+    subcommands: [GEMM.self, FusedKernels.self, Step.self, AllReduce.self, Decoding.self])
+
+  /// `sslmpi bench gemm`
+  struct GEMM: ParsableCommand {
+    static let configuration = CommandConfiguration(
+      commandName: "gemm", abstract: "The matrix product: what a training step is measured against.")
+
+    @Option(help: "Rows of the result.") var rows = 6304
+    @Option(help: "Columns of the result.") var columns = 3072
+    @Option(help: "Length of the sums.") var inner = 768
+    @Option(help: "Least duration in seconds.") var seconds = 1.0
+    @Option(help: "Compute threads.") var threads = 1
+    @Flag(help: "One JSON object.") var json = false
+
+    func validate() throws {
+      try requirePositive([("--rows", rows), ("--columns", columns), ("--inner", inner), ("--threads", threads)])
+    }
+
+    func run() throws {
+      ThreadTeam.configure(threads: threads)
+      let rate = GEMMBenchmark.gigaflops(rows: rows, columns: columns, inner: inner, seconds: seconds)
+      let fields: [(String, JSON)] = [
+        ("rows", .int(rows)), ("columns", .int(columns)), ("inner", .int(inner)), ("threads", .int(threads)),
+        ("blas", .string(Matmul.library)), ("sgemm_gflops", .double(rate)),
+      ]
+      Output.result(json ? JSON.object(fields).line : BenchCommand.list(fields))
+    }
+  }
+
+  /// `sslmpi bench kernels`
+  struct FusedKernels: ParsableCommand {
+    static let configuration = CommandConfiguration(
+      commandName: "kernels", abstract: "The fused kernels, each beside a triad measured in the same run.")
+
+    @Option(help: "Rows of the arrays.") var rows = 6304
+    @Option(help: "Width of the arrays.") var width = 768
+    @Option(help: "Seconds for each kernel.") var seconds = 0.2
+    @Option(help: "Compute threads.") var threads = 1
+    @Flag(help: "One JSON object.") var json = false
+
+    func validate() throws {
+      try requirePositive([("--rows", rows), ("--width", width), ("--threads", threads)])
+    }
+
+    func run() throws {
+      ThreadTeam.configure(threads: threads)
+      let results = KernelBenchmark.measure(rows: rows, width: width, seconds: seconds)
+      if json {
+        let kernels = results.map { result in
+          JSON.object([
+            ("name", .string(result.name)), ("gb_per_s", .double(result.gigabytesPerSecond)),
+            ("triad_gb_per_s", .double(result.triad)), ("ratio", .double(result.gigabytesPerSecond / result.triad)),
+          ])
+        }
+        let isa = InstructionSet.chosen.rawValue
+        return Output.result(
+          JSON.object([("isa", .string(isa)), ("threads", .int(threads)), ("kernels", .array(kernels))]).line)
+      }
+      Output.result("kernel".padded(to: 28) + "GB/s".padded(to: 10) + "triad".padded(to: 10) + "ratio")
+      for result in results {
+        let ratio = result.gigabytesPerSecond / result.triad
+        Output.result(
+          result.name.padded(to: 28) + rounded(result.gigabytesPerSecond).padded(to: 10)
+            + rounded(result.triad).padded(to: 10) + rounded(ratio))
+      }
+    }
+  }
+
+  /// `sslmpi bench step`
+  struct Step: ParsableCommand {
+    static let configuration = CommandConfiguration(
+      commandName: "step", abstract: "Whole training steps on random pixels, as a part of the speed of sgemm.",
+      discussion: "sslmpi bench step --workload mae_s16 --batch 16 --threads 2 --steps 5 --json")
+
+    @Option(help: "The model.") var workload = StepBenchmark.Workload.ti4_32
+    @Option(help: "Images a step, on each rank.") var batch = 32
+    @Option(help: "Compute threads of a rank.") var threads = 1
+    @Option(help: "Measured steps, after two that are not.") var steps = 10
+    @Flag(help: "One JSON object.") var json = false
+    @Flag(help: ArgumentHelp("Answer 'go N' lines on standard input.", visibility: .hidden)) var lockstep = false
+
+    func validate() throws {
+      try requirePositive([("--batch", batch), ("--threads", threads), ("--steps", steps)])
+    }
+
+    func run() throws {
+      let options = StepBenchmark.Options(
+        workload: workload, batch: batch, threads: threads, steps: steps, json: json, lockstep: lockstep)
+      try StepBenchmark.run(options).end()
+    }
+  }
+
+  /// `sslmpi bench allreduce`
+  struct AllReduce: ParsableCommand {
+    static let configuration = CommandConfiguration(
+      commandName: "allreduce", abstract: "Sums over all ranks, 4 KiB to 64 MiB.",
+      discussion: "mpirun -n 4 sslmpi bench allreduce")
+
+    @Option(help: "Repetitions of each size.") var repetitions = 11
+    @Flag(help: "One JSON object.") var json = false
+
+    func validate() throws { try requirePositive([("--repetitions", repetitions)]) }
+
+    func run() throws {
+      try Session.run { world in
+        let timings = try AllReduceBenchmark.run(world.communicator, repetitions: repetitions)
+        if json {
+          let sizes = timings.map { timing in
+            JSON.object([
+              ("bytes", .int(timing.bytes)), ("median_us", .double(timing.medianMicroseconds)),
+              ("gb_per_s", .double(timing.gigabytesPerSecond)), ("bus_gb_per_s", .double(timing.busGigabytesPerSecond)),
+            ])
+          }
+          Output.result(JSON.object([("ranks", .int(world.communicator.size)), ("sizes", .array(sizes))]).line)
+          return .done
+        }
+        Output.result("bytes".padded(to: 12) + "median us".padded(to: 14) + "GB/s".padded(to: 10) + "bus GB/s")
+        for timing in timings {
+          Output.result(
+            String(timing.bytes).padded(to: 12) + rounded(timing.medianMicroseconds).padded(to: 14)
+              + rounded(timing.gigabytesPerSecond).padded(to: 10) + rounded(timing.busGigabytesPerSecond))
+        }
+        return .done
+      }.end()
+    }
+  }
+
+  /// `sslmpi bench jpeg`
+  struct Decoding: ParsableCommand {
+    static let configuration = CommandConfiguration(
+      commandName: "jpeg", abstract: "JPEG files to training views on one core: decode, crop, resize, flip, normalise.")
+
+    @Option(help: "Generated 500x375 images a round.") var images = 200
+    @Option(help: "Rounds; the median counts.") var rounds = 5
+    @Option(help: ArgumentHelp("Keep the files and views, for another program to compare with.", valueName: "dir"))
+    var keepIn: String?
+    @Flag(help: "One JSON object.") var json = false
+
+    func validate() throws { try requirePositive([("--images", images), ("--rounds", rounds)]) }
+
+    func run() throws {
+      let result = try JPEGBenchmark.run(images: images, rounds: rounds, keepIn: keepIn)
+      let fields = (result.json.members ?? []).map { ($0.key, $0.value) }
+      Output.result(json ? result.json.line : BenchCommand.list(fields))
+    }
+  }
+
+  private static func list(_ fields: [(String, JSON)]) -> String {
+    fields.map { name, value in
+      let isWhole = value.intValue != nil
+      let number = isWhole ? nil : value.doubleValue.map(rounded)
+      return name.padded(to: 20) + (number ?? value.stringValue ?? value.line)
+    }.joined(separator: "\n")
+  }
+}
+
+extension StepBenchmark.Workload: ExpressibleByArgument {}
+
+private func requirePositive(_ values: [(String, Int)]) throws {
+  for (name, value) in values where value < 1 { throw ValidationError("\(name) must be at least 1, not \(value).") }
+}
+
+/// A measured number with two decimals.
+private func rounded(_ value: Double) -> String { "\((value * 100).rounded() / 100)" }
