@@ -86,6 +86,9 @@ struct AttentionPlan {
           dqkv.pointer, 3 * width, weight.pointer, width, dx.pointer + start * tokens * width, width, m: rows,
           n: width, k: 3 * width)
       }
+      // A key bias shifts all scores of a query alike, and softmax does not see it: its gradient is 0. The sum of dK
+      // is rounding noise, which Adam would blow up to full steps, different ones for every number of ranks.
+      (sums[0] + width).update(repeating: 0, count: width)
     }
   }
 

@@ -7,7 +7,7 @@ import Tensors
 /// scores of a head never leave it. Backward computes the probabilities again and overwrites the saved qkv by its
 /// gradient.
 /// - Shapes: x [B, N, D]; qkvWeight [3 D, D], qkvBias [3 D] (which, head, element) -> [B, N, D]
-/// - Gradient: to x and both parameters.
+/// - Gradient: to x and both parameters; that of the key bias is exactly 0, as it is mathematically.
 /// - Memory: keeps qkv [B, N, 3 D] and the log-sum-exp [B, heads, N].
 public func selfAttention(_ x: Variable, qkvWeight: Parameter, qkvBias: Parameter, heads: Int) -> Variable {
   let plan = AttentionPlan(x.shape, qkvWeight.shape, heads: heads)

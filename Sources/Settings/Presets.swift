@@ -38,8 +38,9 @@ public enum Presets {
   /// The file of a preset. The last part of its name is enough when only one preset has it: `demo` for `mae/demo`.
   ///
   /// - Throws: input missing when there is none, with the nearest name; bad config when several fit.
-  static func path(
-    of name: String, directory given: String?, environment: [String: String]
+  public static func path(
+    of name: String, directory given: String? = nil,
+    environment: [String: String] = ProcessInfo.processInfo.environment
   ) throws(Failure) -> String {
     guard let directory = given ?? directory(environment: environment) else {
       throw Failure(

@@ -36,7 +36,7 @@ final class Experiment {
       files: options.configFiles, preset: options.preset, overrides: options.overrides)
     settings = try RunSettings(from: resolved)
     ThreadTeam.configure(threads: Experiment.threads(settings.runtime, communicator))
-    if let isa = InstructionSet(rawValue: settings.runtime.isa) { InstructionSet.force(isa) }
+    try InstructionSet.force(named: settings.runtime.isa)
     guard settings.train.batchSize >= communicator.size else {
       throw Failure(
         .badConfig, "train.batch_size is \(settings.train.batchSize), smaller than the \(communicator.size) ranks",

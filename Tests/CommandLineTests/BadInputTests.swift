@@ -64,7 +64,7 @@ final class BadInputTests: XCTestCase {
 
   func testANonFiniteLossStopsWithARecord() throws {
     let run = TinyRun()
-    let result = run.train(steps: 20, ranks: 2, ["optim.lr=1e30", "optim.warmup=0 steps"])
+    let result = run.train(steps: 20, ranks: 2, ["optim.lr=100", "optim.weight_decay=10", "optim.warmup=0 steps"])
     expect(result, .nonFinite, "not finite", "debug/nonfinite-step-")
     let names = try FileManager.default.contentsOfDirectory(atPath: run.directory + "/debug")
     XCTAssertEqual(names.count, 1)

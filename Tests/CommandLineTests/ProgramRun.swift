@@ -35,9 +35,12 @@ struct ProgramRun {
       ranks == 0
       ? [program]
       : ["/usr/bin/env", "mpirun", "--oversubscribe", "--bind-to", "none", "-n", "\(ranks)", program]
-    var variables = ProcessInfo.processInfo.environment.filter {
-      !$0.key.hasPrefix("OMPI_COMM") && !$0.key.hasPrefix("PMIX") && !$0.key.hasPrefix("SSLMPI_")
-    }
+    // Once a test of this process has started MPI, its environment would make every program a child of that world.
+    let foreign = ["OMPI_", "PMIX_", "ORTE_", "OPAL_", "SSLMPI_"]
+    let copying = "OMPI_MCA_btl_vader_single_copy_mechanism"
+    let inherited = ProcessInfo.processInfo.environment
+    var variables = inherited.filter { variable in !foreign.contains { variable.key.hasPrefix($0) } }
+    variables[copying] = inherited[copying]
     variables["OMPI_ALLOW_RUN_AS_ROOT"] = "1"
     variables["OMPI_ALLOW_RUN_AS_ROOT_CONFIRM"] = "1"
     variables["OMPI_MCA_mpi_yield_when_idle"] = "1"

@@ -16,15 +16,23 @@ final class NearestNeighboursTests: XCTestCase {
       let norm = values.reduce(0) { $0 + $1 * $1 }.squareRoot()
       return values.map { $0 / max(norm, 1e-12) }
     }
-    return (0..<queries.count / width).map { q in
-      let query = unit(queries, q)
-      let scored = labels.indices.map { row in
-        (similarity: zip(query, unit(bank, row)).reduce(0) { $0 + $1.0 * $1.1 }, row: row)
-      }.sorted { $0.similarity > $1.similarity || ($0.similarity == $1.similarity && $0.row < $1.row) }
-      var votes = [Int32: Double]()
-      for entry in scored.prefix(k) { votes[labels[entry.row], default: 0] += exp(entry.similarity / temperature) }
-      return votes.max { $0.value < $1.value || ($0.value == $1.value && $0.key > $1.key) }?.key ?? 0
+    func similarity(_ a: [Double], _ b: [Double]) -> Double {
+      var sum = 0.0
+      for (x, y) in zip(a, b) { sum += x * y }
+      return sum
     }
+    var predictions: [Int32] = []
+    for q in 0..<queries.count / width {
+      let query = unit(queries, q)
+      let scored: [(similarity: Double, row: Int)] = labels.indices.map { (similarity(query, unit(bank, $0)), $0) }
+      let nearest = scored.sorted { a, b in
+        a.similarity == b.similarity ? a.row < b.row : a.similarity > b.similarity
+      }
+      var votes = [Double](repeating: 0, count: 10)
+      for entry in nearest.prefix(k) { votes[Int(labels[entry.row])] += exp(entry.similarity / temperature) }
+      predictions.append(Int32(votes.firstIndex(of: votes.max() ?? 0) ?? 0))
+    }
+    return predictions
   }
 
   func testVotesEqualTheSlowTranscription() {

@@ -5,10 +5,10 @@ import XCTest
 
 final class PictureSheetTests: XCTestCase {
   func testPicturesStandUnderTheirCaptionsInOrder() {
-    let red = Pixels(
-      width: 2, height: 2, bytes: [UInt8](repeating: 0, count: 12).enumerated().map { $0.offset % 3 == 0 ? 200 : 0 })
-    let blue = Pixels(
-      width: 2, height: 2, bytes: [UInt8](repeating: 0, count: 12).enumerated().map { $0.offset % 3 == 2 ? 200 : 0 })
+    func square(_ channel: Int) -> Pixels {
+      Pixels(width: 2, height: 2, bytes: (0..<12).map { $0 % 3 == channel ? 200 : 0 })
+    }
+    let (red, blue) = (square(0), square(2))
     let sheet = PictureSheet(title: "T", captions: ["A", "B"], rows: [[red, blue], [blue, red]]).rendered()
     func firstColumn(of colour: [UInt8], row y: Int) -> Int? {
       (0..<sheet.width).first { x in
