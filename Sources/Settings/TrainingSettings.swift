@@ -119,6 +119,8 @@ public struct KNNSettings: Sendable {
   public let k: [Int]
   /// Votes weigh exp(cosine / temperature).
   public let temperature: Double
+  /// Whether features get mean 0 and deviation 1 over the bank before they are normalised.
+  public let standardise: Bool
   /// Most images to compare with.
   public let bank: Int
   /// Most images to classify.
@@ -128,6 +130,8 @@ public struct KNNSettings: Sendable {
     k = try section.ints("k", default: [10, 20], in: 1...10_000, "numbers of neighbours that vote")
     temperature = try section.double(
       "temperature", default: 0.07, in: 0.0001...100, "votes weigh exp(cosine / temperature)")
+    standardise = try section.bool(
+      "standardise", default: false, "features get mean 0 and deviation 1 over the bank first, as MAE-CT's monitor does")
     bank = try section.int("bank", default: 20_000, in: 1..., unit: "images", "most images to compare with")
     queries = try section.int("queries", default: 2000, in: 1..., unit: "images", "most images to classify")
   }

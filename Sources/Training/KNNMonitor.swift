@@ -58,7 +58,8 @@ final class KNNMonitor {
   func measure(_ encode: (Tensor) -> Tensor) throws -> KNNReport {
     let (bankFeatures, width) = try probe.features(of: bank, encode)
     let (queryFeatures, _) = try probe.features(of: queries, encode)
-    let search = NearestNeighbours(features: bankFeatures, width: width, labels: bank.labels)
+    let search = NearestNeighbours(
+      features: bankFeatures, width: width, labels: bank.labels, standardise: settings.standardise)
     let tiles = (queries.indices.count + NearestNeighbours.queryTile - 1) / NearestNeighbours.queryTile
     let block = blockRange(count: tiles, part: communicator.rank, of: communicator.size)
     let rows =

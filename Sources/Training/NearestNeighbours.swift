@@ -19,13 +19,16 @@ struct NearestNeighbours {
 
   private let bank: [Float]  // [n, D], rows of norm 1
   private let width: Int
+  private let scaling: Standardisation?
   private let labels: [Int32]
   private let classes: Int
 
   /// - Shapes: features [n, D]; they are normalised here.
-  init(features: [Float], width: Int, labels: [Int32]) {
+  /// - Parameter standardise: give every dimension mean 0 and deviation 1 over the bank first, queries alike.
+  init(features: [Float], width: Int, labels: [Int32], standardise: Bool = false) {
     precondition(features.count == labels.count * width, "NearestNeighbours: \(features.count) values")
-    bank = NearestNeighbours.normalised(features, width: width)
+    scaling = standardise ? Standardisation(features, width: width) : nil
+    bank = NearestNeighbours.normalised(scaling?.applied(to: features) ?? features, width: width)
     self.width = width
     self.labels = labels
     classes = Int(labels.max() ?? 0) + 1
@@ -35,7 +38,7 @@ struct NearestNeighbours {
   ///
   /// - Shapes: queries [q, D], normalised here.
   func nearest(_ queries: [Float], k: Int) -> [[Neighbour]] {
-    let unit = NearestNeighbours.normalised(queries, width: width)
+    let unit = NearestNeighbours.normalised(scaling?.applied(to: queries) ?? queries, width: width)
     let count = unit.count / width
     let keep = min(k, labels.count)
     var best = [[Neighbour]](repeating: [], count: count)
@@ -97,6 +100,38 @@ struct NearestNeighbours {
       for i in range { out[i] *= scale }
     }
     return out
+  }
+}
+
+/// Mean and deviation of every dimension over a bank of features.
+///
+/// - Source: MAE-CT's monitor; `spec/evaluation.md` E1, `--standardise`: unbiased deviation + 1e-5.
+struct Standardisation {
+  private let mean: [Double]
+  private let deviation: [Double]
+
+  init(_ features: [Float], width: Int) {
+    let rows = features.count / max(width, 1)
+    var sums = [Double](repeating: 0, count: width)
+    var squares = [Double](repeating: 0, count: width)
+    for row in 0..<rows { for d in 0..<width { sums[d] += Double(features[row * width + d]) } }
+    let mean = sums.map { $0 / Double(max(rows, 1)) }
+    for row in 0..<rows {
+      for d in 0..<width {
+        let difference = Double(features[row * width + d]) - mean[d]
+        squares[d] += difference * difference
+      }
+    }
+    self.mean = mean
+    deviation = squares.map { ($0 / Double(max(rows - 1, 1))).squareRoot() + 1e-5 }
+  }
+
+  /// - Shapes: features [n, D] -> [n, D]
+  func applied(to features: [Float]) -> [Float] {
+    features.enumerated().map { place, value in
+      let d = place % mean.count
+      return Float((Double(value) - mean[d]) / deviation[d])
+    }
   }
 }
 

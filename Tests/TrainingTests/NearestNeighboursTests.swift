@@ -66,6 +66,22 @@ final class NearestNeighboursTests: XCTestCase {
       scaled.predictions(scaled.nearest(queries.map { 0.25 * $0 }, k: 7), k: 7, temperature: 0.07))
   }
 
+  func testStandardisedFeaturesForgetOffsetAndScaleOfEveryDimension() {
+    let bank = ExactRandom.floats(64 * width, seed: 6)
+    let queries = ExactRandom.floats(20 * width, seed: 7)
+    let labels = (0..<64).map { Int32($0 % 4) }
+    func moved(_ x: [Float]) -> [Float] {
+      x.enumerated().map { place, value in Float(place % width) + value * Float(1 + place % width) }
+    }
+    let plain = NearestNeighbours(features: bank, width: width, labels: labels, standardise: true)
+    let other = NearestNeighbours(features: moved(bank), width: width, labels: labels, standardise: true)
+    XCTAssertEqual(
+      plain.nearest(queries, k: 5).map { $0.map(\.index) }, other.nearest(moved(queries), k: 5).map { $0.map(\.index) })
+    let raw = NearestNeighbours(features: moved(bank), width: width, labels: labels)
+    XCTAssertNotEqual(
+      plain.nearest(queries, k: 5).map { $0.map(\.index) }, raw.nearest(moved(queries), k: 5).map { $0.map(\.index) })
+  }
+
   func testHealthTellsCollapseFromSpread() {
     let collapsed = FeatureHealth(
       features: (0..<50).flatMap { _ in [Float](repeating: 1, count: width) }, width: width)

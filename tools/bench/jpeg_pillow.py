@@ -73,7 +73,7 @@ def main():
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})  # inherited by the benchmark
     ratios, ours, theirs = [], [], []
     for _ in range(options.rounds):
-        command = options.command + [str(options.images), "1", options.directory]
+        command = options.command + [str(options.images), "3", options.directory]
         line = subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip().splitlines()[-1]
         result = json.loads(line)
         with open(os.path.join(options.directory, "views.json"), encoding="utf-8") as file:
