@@ -11,7 +11,6 @@ let checked: [SwiftSetting] = [
 let kernelFlags: [CSetting] = [
   .unsafeFlags(["-O3", "-fno-math-errno", "-ffp-contract=fast", "-Wall", "-Wextra", "-Werror"])
 ]
-let shimFlags: [CSetting] = [.unsafeFlags(["-Wall", "-Wextra", "-Werror"])]
 
 func floor(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
   .target(name: name, dependencies: dependencies, swiftSettings: checked)
@@ -39,7 +38,7 @@ let package = Package(
     .systemLibrary(name: "COpenBLAS", pkgConfig: "openblas"),
     .systemLibrary(name: "CXXHash", pkgConfig: "libxxhash"),
     .target(
-      name: "CJPEG", cSettings: shimFlags, linkerSettings: [.linkedLibrary("jpeg"), .linkedLibrary("png")]),
+      name: "CJPEG", cSettings: kernelFlags, linkerSettings: [.linkedLibrary("jpeg"), .linkedLibrary("png")]),
     .target(name: "CKernels", cSettings: kernelFlags, linkerSettings: [.linkedLibrary("m")]),
     // floor 1
     floor("Basics", []),
@@ -47,7 +46,7 @@ let package = Package(
     floor("Settings", ["Basics", yams]),
     floor("Messaging", ["Basics", "CMPI"]),
     floor("Tensors", ["Basics", "CKernels", "COpenBLAS"]),
-    floor("Images", ["Basics", "CJPEG", "CKernels"]),
+    floor("Images", ["Basics", "CJPEG"]),
     // floor 3
     floor("Storage", ["Basics", "Messaging", "CHDF5"]),
     floor("Autodiff", ["Basics", "Tensors"]),
@@ -55,7 +54,7 @@ let package = Package(
     floor("Layers", ["Basics", "Tensors", "Autodiff"]),
     // floor 5
     floor("Optimizers", ["Basics", "Tensors", "Autodiff", "Layers"]),
-    floor("Pipeline", ["Basics", "Images", "Storage", "Tensors"]),
+    floor("Pipeline", ["Basics", "Images", "Tensors"]),
     // floor 6
     floor("Parallelism", ["Basics", "Tensors", "Autodiff", "Layers", "Messaging", "Optimizers"]),
     // floor 7

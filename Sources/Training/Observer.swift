@@ -186,8 +186,9 @@ final class Observer {
   }
 
   private func reportBadImages(at done: Int) throws {
+    let known = badImages.total
     try badImages.gather(experiment.communicator)
-    if isCoordinator {
+    if isCoordinator, badImages.total > known {
       console.say("warning: \(badImages.summary)")
       try directory?.write(badImages.listing, to: "bad-images.txt")
     }
