@@ -1,10 +1,9 @@
 #!/usr/bin/env python3
 """Compares the JPEG pipeline of sslmpi with Pillow on the same files, crops and flips, on one core, in one run.
 
-usage: jpeg_pillow.py [--rounds N] [--images N] DIR COMMAND...
+usage: jpeg_pillow.py [--rounds N] [--images N] [--program .build/release/sslmpi] DIR
 
-COMMAND is the benchmark, which must take the three words IMAGES ROUNDS DIR at its end, write the files `I.jpg`,
-`views.json` and `views.f32` into DIR, and print one JSON line with `images_per_cpu_s`.
+`sslmpi bench jpeg --keep-in DIR` writes the files `I.jpg`, `views.json` and `views.f32`, which Pillow then reads.
 The two programs run in turn, `--rounds` times; the ratio is the median over turns. Needs Pillow and NumPy.
 """
 import argparse
@@ -66,14 +65,15 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--images", type=int, default=200)
+    parser.add_argument("--program", default=".build/release/sslmpi")
     parser.add_argument("directory")
-    parser.add_argument("command", nargs=argparse.REMAINDER)
     options = parser.parse_args()
     os.makedirs(options.directory, exist_ok=True)
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})  # inherited by the benchmark
     ratios, ours, theirs = [], [], []
     for _ in range(options.rounds):
-        command = options.command + [str(options.images), "3", options.directory]
+        command = [options.program, "bench", "jpeg", "--json", "--rounds", "3"]
+        command += ["--images", str(options.images), "--keep-in", options.directory]
         line = subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip().splitlines()[-1]
         result = json.loads(line)
         with open(os.path.join(options.directory, "views.json"), encoding="utf-8") as file:
