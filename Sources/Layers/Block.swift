@@ -32,6 +32,21 @@ public struct ResidualStream {
   }
 }
 
+/// Some tokens of every image, by index.
+public struct TokenSelection {
+  let indices: [Int32]  // [B k]
+  let perImage: Int
+
+  /// - Shapes: indices [B k], image by image.
+  public init(indices: [Int32], perImage: Int) {
+    self.indices = indices
+    self.perImage = perImage
+  }
+
+  /// - Shapes: x [B, N, D] -> [B, k, D].
+  func callAsFunction(_ x: Variable) -> Variable { gatherTokens(x, indices: indices, perImage: perImage) }
+}
+
 /// Multi-head self-attention with one fused query-key-value layer.
 public struct Attention {
   let qkv: Linear
@@ -47,12 +62,12 @@ public struct Attention {
     }
   }
 
-  /// The attention branch without the bias of its projection.
+  /// The attention branch without the bias of its projection, of all tokens or of some.
   ///
-  /// - Shapes: x [B, N, D] -> [B, N, D].
-  public func callAsFunction(_ x: Variable) -> Variable {
+  /// - Shapes: x [B, N, D] -> [B, N, D], or [B, k, D] of the k tokens to keep.
+  public func callAsFunction(_ x: Variable, keeping selection: TokenSelection? = nil) -> Variable {
     let mixed = selfAttention(x, qkvWeight: qkv.weight, qkvBias: qkv.bias, heads: heads)  // [B, N, D]
-    return projection.withoutBias(mixed)
+    return projection.withoutBias(selection?(mixed) ?? mixed)
   }
 }
 
@@ -76,11 +91,16 @@ public struct Block {
 
   /// Runs the block; its second branch stays pending. `input` is what came out of the block before.
   ///
-  /// - Shapes: stream of [B, N, D] -> stream of [B, N, D].
-  public func callAsFunction(_ stream: ResidualStream) -> (input: Variable, output: ResidualStream) {
+  /// With a selection all tokens attend to all, and everything after that is done for the tokens to keep alone.
+  ///
+  /// - Shapes: stream of [B, N, D] -> stream of [B, N, D], or [B, k, D] of the k tokens to keep.
+  public func callAsFunction(
+    _ stream: ResidualStream, keeping selection: TokenSelection? = nil
+  ) -> (input: Variable, output: ResidualStream) {
     let first = stream.normalized(by: norm1)
     let attended = ResidualStream(
-      sum: first.sum, branch: attention(first.normalized), branchBias: attention.projection.bias)
+      sum: selection?(first.sum) ?? first.sum, branch: attention(first.normalized, keeping: selection),
+      branchBias: attention.projection.bias)
     let second = attended.normalized(by: norm2)
     let hidden = linearBiasGELU(second.normalized, fc1.weight, bias: fc1.bias)  // [B, N, 4D]
     let branch = fc2.withoutBias(hidden)  // [B, N, D]
@@ -108,15 +128,18 @@ public struct BlockStack {
   /// - Parameters:
   ///   - tokens: [B, N, D].
   ///   - taps: how many blocks to have run, 0 ... depth, for each inner output wanted.
+  ///   - selection: the tokens whose output is wanted; the last block then leaves the others out where it can.
   /// - Returns: the tokens after the final norm, and for each tap the tokens after that many blocks, not
-  ///   normalised; all [B, N, D].
-  public func callAsFunction(_ tokens: Variable, taps: [Int] = []) -> (last: Variable, taps: [Variable]) {
+  ///   normalised; all [B, N, D], the last two ends [B, k, D] with a selection of k tokens.
+  public func callAsFunction(
+    _ tokens: Variable, taps: [Int] = [], keeping selection: TokenSelection? = nil
+  ) -> (last: Variable, taps: [Variable]) {
     precondition(
       taps.allSatisfy { (0...blocks.count).contains($0) }, "BlockStack: taps \(taps) of \(blocks.count) blocks")
     var stream = ResidualStream(tokens)
     var tapped = taps.map { _ in tokens }
     for (depth, block) in blocks.enumerated() {
-      let step = block(stream)
+      let step = block(stream, keeping: depth == blocks.count - 1 ? selection : nil)
       for (place, tap) in taps.enumerated() where tap == depth { tapped[place] = step.input }
       stream = step.output
     }

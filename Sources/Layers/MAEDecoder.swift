@@ -62,9 +62,25 @@ public struct MAEDecoder {
   ///
   /// - Shapes: latent [B, 1 + k, D] -> [B, L, d].
   public func callAsFunction(_ latent: Variable, _ mask: Mask) -> Variable {
+    prediction(dropFirstToken(stack(unshuffled(latent, mask)).last))  // [B, L, d]
+  }
+
+  /// Predicts the removed patches alone, in the order of the mask's shuffle: all that the loss looks at. The last
+  /// block's projection and MLP, the final norm and the prediction leave the visible patches out.
+  ///
+  /// - Shapes: latent [B, 1 + k, D] -> [B, L - k, d].
+  public func removedPatches(_ latent: Variable, _ mask: Mask) -> Variable {
+    guard !stack.blocks.isEmpty else {
+      return gatherTokens(self(latent, mask), indices: mask.removedIndices, perImage: mask.removedCount)
+    }
+    let selection = TokenSelection(
+      indices: mask.removedIndices.map { $0 + 1 }, perImage: mask.removedCount)  // behind the class token
+    return prediction(stack(unshuffled(latent, mask), keeping: selection).last)
+  }
+
+  private func unshuffled(_ latent: Variable, _ mask: Mask) -> Variable {
     let narrow = embed(latent)  // [B, 1 + k, 512]
-    let full = unshuffleWithMaskTokens(
+    return unshuffleWithMaskTokens(
       narrow, maskToken: maskToken, restore: mask.restore, positions: positions, keep: mask.keep)  // [B, 1 + L, 512]
-    return prediction(dropFirstToken(stack(full).last))  // [B, L, d]
   }
 }

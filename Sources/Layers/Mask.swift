@@ -49,6 +49,14 @@ public struct Mask: Sendable {
     removed = restore.map { $0 >= Int32(keep) ? 1 : 0 }
   }
 
+  /// Removed patches per image (L - k).
+  public var removedCount: Int { tokens - keep }
+
+  /// [n, L - k] the removed patches in the order of the shuffle.
+  public var removedIndices: [Int32] {
+    (0..<images).flatMap { image in shuffle[image * tokens + keep..<(image + 1) * tokens] }
+  }
+
   /// How many of `tokens` patches stay visible when `ratio` of them is removed.
   public static func kept(of tokens: Int, ratio: Double) -> Int { Int(Double(tokens) * (1 - ratio)) }
 

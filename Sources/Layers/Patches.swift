@@ -62,10 +62,11 @@ public func unpatchify(_ patches: Tensor, channels: Int, side: Int, patch: Int, 
 
 /// MAE's targets: every patch with mean 0 and unbiased variance 1, (p - mean) / sqrt(var + 1e-6).
 ///
-/// - Shapes: images [B, C, S, S], normalised as the network sees them -> [B, L, P*P*C], channel fastest.
+/// - Shapes: images [B, C, S, S], normalised as the network sees them -> [B, L, P*P*C], channel fastest, or
+///   [B, k, P*P*C] when `indices` [B * k] selects patches.
 /// - Source: He et al., 2022, reference code `forward_loss`; spec mae-ct 2.3.
-public func normalizedPatchTargets(_ images: Tensor, patch: Int) -> Tensor {
-  let targets = patchify(images, patch: patch, order: .rowColumnChannel)  // [B, L, P*P*C]
+public func normalizedPatchTargets(_ images: Tensor, patch: Int, indices: [Int32]? = nil) -> Tensor {
+  let targets = patchify(images, patch: patch, order: .rowColumnChannel, indices: indices)  // [B, k, P*P*C]
   OpClock.measure(.normalisation) { Kernels.normalizeRows(targets, eps: 1e-6, into: targets) }
   return targets
 }

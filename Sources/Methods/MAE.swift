@@ -32,8 +32,9 @@ final class MAE: Method {
     let images = joined(batch.views)  // [B, 3, S, S]
     let mask = drawMask(batch, at: step)
     let latent = encoder(images, keep: mask)  // [B, 1 + k, D]
-    let predicted = decoder(latent, mask)  // [B, L, d]
-    let loss = maskedPatchLoss(predicted, target: target(images), mask: mask.removed)
+    let predicted = decoder.removedPatches(latent, mask)  // [B, L - k, d]
+    let removed = [Float](repeating: 1, count: mask.images * mask.removedCount)
+    let loss = maskedPatchLoss(predicted, target: target(images, mask), mask: removed)
     return LossReport(total: loss, parts: [("reconstruction", Double(loss.value.item))])
   }
 
@@ -57,12 +58,12 @@ final class MAE: Method {
     return .joined(masks)
   }
 
-  /// What the decoder should predict for every patch.
-  private func target(_ images: Tensor) -> Tensor {
-    let patch = encoder.configuration.patch
+  /// What the decoder should predict for every removed patch.
+  private func target(_ images: Tensor, _ mask: Mask) -> Tensor {
+    let (patch, indices) = (encoder.configuration.patch, mask.removedIndices)
     return options.normalizesTargets
-      ? normalizedPatchTargets(images, patch: patch)
-      : patchify(images, patch: patch, order: .rowColumnChannel)  // [B, L, d]
+      ? normalizedPatchTargets(images, patch: patch, indices: indices)
+      : patchify(images, patch: patch, order: .rowColumnChannel, indices: indices)  // [B, L - k, d]
   }
 
   /// Input, masked input, and the prediction with the visible patches pasted in.

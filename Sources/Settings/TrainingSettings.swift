@@ -131,7 +131,8 @@ public struct KNNSettings: Sendable {
     temperature = try section.double(
       "temperature", default: 0.07, in: 0.0001...100, "votes weigh exp(cosine / temperature)")
     standardise = try section.bool(
-      "standardise", default: false, "features get mean 0 and deviation 1 over the bank first, as MAE-CT's monitor does")
+      "standardise", default: false, "features get mean 0 and deviation 1 over the bank first, as MAE-CT's monitor does"
+    )
     bank = try section.int("bank", default: 20_000, in: 1..., unit: "images", "most images to compare with")
     queries = try section.int("queries", default: 2000, in: 1..., unit: "images", "most images to classify")
   }

@@ -39,6 +39,23 @@ final class InterruptionTests: XCTestCase {
     XCTAssertEqual(next.code, 75, next.errors)
   }
 
+  /// A limit on the size of files stands for a full disk: the same error, and no disk to fill. It is above what MPI
+  /// needs for itself and below a checkpoint of this model (19 MB).
+  func testADiskThatFillsUpLeavesTheRunAliveAndTheOldCheckpointWhole() throws {
+    let run = TinyRun()
+    let wide = ["model.width=256"]
+    XCTAssertEqual(run.train(steps: 4, wide + ["train.stop_after=2"]).code, 75)
+    let often = wide + ["--resume", "auto", "checkpoint.every=1 steps"]
+    let limited = ["/bin/bash", "-c", "ulimit -f 10240 && exec \"$0\" \"$@\"", ProgramRun.program]
+    let result = ProgramRun.start(run.arguments(steps: 4, often), launcher: limited).wait()
+    XCTAssertEqual(result.code, ExitCode.ioError.rawValue, result.errors)
+    XCTAssert(result.errors.contains("the checkpoint at step 3 was not written"), result.errors)
+    XCTAssert(result.errors.contains("hint:"), result.errors)
+    let left = try FileManager.default.contentsOfDirectory(atPath: run.directory + "/checkpoints/mae")
+    XCTAssertEqual(left, ["step-00000002.h5"])
+    XCTAssertEqual(run.train(steps: 4, wide + ["--resume", "auto"]).code, 0)
+  }
+
   func testATimeLimitStopsWithAValidCheckpoint() throws {
     let run = TinyRun()
     let result = run.train(steps: InterruptionTests.endless, ["--time-limit", "0:00:03"])

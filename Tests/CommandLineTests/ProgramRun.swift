@@ -29,12 +29,11 @@ struct ProgramRun {
 
   /// Starts the program and returns while it runs.
   static func start(
-    _ arguments: [String], ranks: Int = 0, in directory: String? = nil, environment: [String: String] = [:]
+    _ arguments: [String], ranks: Int = 0, in directory: String? = nil, environment: [String: String] = [:],
+    launcher: [String]? = nil
   ) -> StartedProgram {
-    let launcher =
-      ranks == 0
-      ? [program]
-      : ["/usr/bin/env", "mpirun", "--oversubscribe", "--bind-to", "none", "-n", "\(ranks)", program]
+    let mpirun = ["/usr/bin/env", "mpirun", "--oversubscribe", "--bind-to", "none", "-n", "\(ranks)", program]
+    let launcher = launcher ?? (ranks == 0 ? [program] : mpirun)
     // Once a test of this process has started MPI, its environment would make every program a child of that world.
     let foreign = ["OMPI_", "PMIX_", "ORTE_", "OPAL_", "SSLMPI_"]
     let copying = "OMPI_MCA_btl_vader_single_copy_mechanism"

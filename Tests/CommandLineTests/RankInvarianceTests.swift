@@ -64,6 +64,25 @@ final class RankInvarianceTests: XCTestCase {
     }
   }
 
+  /// spec/evaluation.md E1: training with the monitor on or off gives bitwise equal weights. The same for pictures,
+  /// frequent checkpoints and their engine.
+  func testWatchingDoesNotChangeTheRun() throws {
+    let plain = TinyRun()
+    XCTAssertEqual(plain.train(steps: 6, ranks: 2).code, 0)
+    let watched = TinyRun()
+    let result = watched.train(
+      steps: 6, ranks: 2,
+      [
+        "data.labels=true", "eval.every=2 steps", "eval.health.every=1 steps", "log.images.every=1 steps",
+        "checkpoint.every=1 steps", "checkpoint.engine=mpiio",
+      ])
+    XCTAssertEqual(result.code, 0, result.errors)
+    XCTAssert(result.errors.contains("k-NN top-1 of the encoder after step 4"), result.errors)
+    XCTAssertEqual(try watched.losses(), try plain.losses())
+    XCTAssertEqual(try watched.tensors(6), try plain.tensors(6))
+    XCTAssertEqual(try FileManager.default.contentsOfDirectory(atPath: watched.directory + "/viz").count, 6)
+  }
+
   func testMicroBatchesDoNotChangeTheResult() throws {
     let (whole, parts) = (TinyRun(), TinyRun())
     XCTAssertEqual(whole.train(steps: 4).code, 0)

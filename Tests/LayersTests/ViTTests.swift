@@ -62,6 +62,25 @@ final class ViTTests: XCTestCase {
     XCTAssertGreaterThan(relativeError(wrong, golden.floats("gradient/cls_token")), 1e-4, "the comparison can fail")
   }
 
+  func testPredictingRemovedPatchesAloneChangesNeitherLossNorGradients() throws {
+    let golden = Golden.load("mae")
+    let mask = Mask(shuffle: golden.ints("shuffle").map(Int32.init), tokens: 16, keep: 4)
+    let (whole, part) = (try goldenModel(), try goldenModel())
+    let all = maskedPatchLoss(
+      whole.decoder(whole.vit(whole.images, keep: mask), mask),
+      target: normalizedPatchTargets(whole.images, patch: 4), mask: mask.removed)
+    let removed = maskedPatchLoss(
+      part.decoder.removedPatches(part.vit(part.images, keep: mask), mask),
+      target: normalizedPatchTargets(part.images, patch: 4, indices: mask.removedIndices),
+      mask: [Float](repeating: 1, count: mask.images * mask.removedCount))
+    XCTAssertEqual(removed.value.item, all.value.item, accuracy: 1e-6 * all.value.item)
+    all.backward()
+    removed.backward()
+    for (a, b) in zip(part.arena.parameters, whole.arena.parameters) {
+      XCTAssertLessThan(relativeError(a.gradient.array, b.gradient.array), 1e-5, a.name)
+    }
+  }
+
   func testGradientsAccumulate() throws {
     let model = try goldenModel()
     func backward() { mean(model.vit(model.images)).backward() }
