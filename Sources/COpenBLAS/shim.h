@@ -15,7 +15,7 @@ static inline void openblas_product(_Bool transpose_a, _Bool transpose_b, long m
 // The library's own threads stay off: rows are split over the program's thread team.
 static inline void openblas_use_one_thread(void) { openblas_set_num_threads(1); }
 
-// Name, version and core of the library, for bench and doctor.
+// Name, version and core of the library, for bench and the header of a run.
 static inline const char *_Nonnull openblas_description(void) { return openblas_get_config(); }
 
 // LAPACK: all eigenvalues of a symmetric matrix, ascending; a is overwritten. Fortran calling convention.

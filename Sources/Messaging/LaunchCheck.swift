@@ -34,7 +34,7 @@ enum LaunchCheck {
         + "with, or `srun --mpi=pmix`"
     default:
       "the mpirun in PATH belongs to another Open MPI than the library this program is built with: compare "
-        + "`mpirun --version` with `sslmpi doctor`; under Slurm use `srun --mpi=pmix`"
+        + "`mpirun --version` with `ldd $(which sslmpi)`; under Slurm use `srun --mpi=pmix`"
     }
   }
 }

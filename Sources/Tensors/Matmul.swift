@@ -78,7 +78,7 @@ public enum Matmul {
   }
 
   /// Name, version and core of the BLAS library.
-  public static var library: String { String(cString: openblas_description()) }
+  public static var libraryName: String { String(cString: openblas_description()) }
 
   private static let usesOneThread: Void = openblas_use_one_thread()
 

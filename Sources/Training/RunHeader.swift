@@ -19,7 +19,7 @@ enum RunHeader {
       "sslmpi \(Versions.program)  \(settings.method) · \(settings.model.arch) · "
         + "\(String(format: "%.2f", millions)) M parameters  run \(directory)",
       "ranks \(communicator.size) × \(ThreadTeam.shared.threads) threads · \(InstructionSet.chosen.rawValue) · "
-        + "\(Matmul.library) · \(World.library)",
+        + "\(Matmul.libraryName) · \(World.libraryName)",
       "data  \(experiment.train.address): \(experiment.train.count) images, "
         + "\(experiment.train.classNames.isEmpty ? "no" : "\(experiment.train.classNames.count)") classes · "
         + "batch \(length.globalBatch) = \(communicator.size) ranks × \(share) · "

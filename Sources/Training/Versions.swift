@@ -11,7 +11,7 @@ public enum Versions {
   /// Program, libraries and instruction set, for checkpoints and `env.json`.
   static var all: [(String, String)] {
     [
-      ("sslmpi", program), ("mpi", World.library), ("blas", Matmul.library),
+      ("sslmpi", program), ("mpi", World.libraryName), ("blas", Matmul.libraryName),
       ("isa", InstructionSet.chosen.rawValue), ("threads", "\(ThreadTeam.shared.threads)"),
     ]
   }

@@ -33,7 +33,7 @@ struct BenchCommand: ParsableCommand {
       let rate = GEMMBenchmark.gigaflops(rows: rows, columns: columns, inner: inner, seconds: seconds)
       let fields: [(String, JSON)] = [
         ("rows", .int(rows)), ("columns", .int(columns)), ("inner", .int(inner)), ("threads", .int(threads)),
-        ("blas", .string(Matmul.library)), ("sgemm_gflops", .double(rate)),
+        ("blas", .string(Matmul.libraryName)), ("sgemm_gflops", .double(rate)),
       ]
       Output.result(json ? JSON.object(fields).line : BenchCommand.list(fields))
     }
