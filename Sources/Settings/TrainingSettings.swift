@@ -212,6 +212,8 @@ public struct RuntimeSettings: Sendable {
   public let threads: Int?
   /// The instruction set of the kernels.
   public let isa: String
+  /// Library of large matrix products: `openblas` or `onednn`.
+  public let gemm: String
   /// Size of a gradient bucket.
   public let bucketMiB: Double
   /// Whether buckets are summed while backward goes on.
@@ -226,6 +228,9 @@ public struct RuntimeSettings: Sendable {
       "threads", in: 1...1024, absent: "auto", "compute threads of a rank; auto is the cores it is bound to")
     isa = try section.choice(
       "isa", default: "auto", ["auto", "baseline", "avx2", "avx512"], "instruction set of the kernels")
+    gemm = try section.choice(
+      "gemm", default: "openblas", ["openblas", "onednn"],
+      "library of matrix products; onednn takes forward and data gradient, if it is installed")
     let comm = section.section("comm")
     bucketMiB = try comm.double(
       "bucket_mib", default: 25, in: 0.001...65536, unit: "MiB", "gradients that are summed over ranks in one message")

@@ -74,8 +74,18 @@ public enum Matmul {
     alpha: Float = 1, accumulate: Bool = false
   ) {
     _ = usesOneThread
+    if !transposeA, m >= oneDNNRows, let sgemm = ProductLibrary.sgemm {
+      let transpose: (Bool) -> CChar = { $0 ? 84 : 78 }  // "T", "N"
+      let status = sgemm(
+        transpose(false), transpose(transposeB), m, n, k, alpha, a, aStride, b, bStride, accumulate ? 1 : 0, c, cStride)
+      precondition(status == 0, "Matmul: dnnl_sgemm reports \(status) for [\(m), \(n)] of \(k)")
+      return
+    }
     openblas_product(transposeA, transposeB, m, n, k, alpha, a, aStride, b, bStride, accumulate ? 1 : 0, c, cStride)
   }
+
+  /// Smaller products stay with OpenBLAS, whose start-up costs less.
+  private static let oneDNNRows = 64
 
   /// Name, version and core of the BLAS library.
   public static var libraryName: String { String(cString: openblas_description()) }

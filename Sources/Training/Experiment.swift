@@ -37,6 +37,7 @@ final class Experiment {
     settings = try RunSettings(from: resolved)
     ThreadTeam.configure(threads: Experiment.threads(settings.runtime, communicator))
     try InstructionSet.force(named: settings.runtime.isa)
+    try ProductLibrary.use(ProductLibrary(rawValue: settings.runtime.gemm) ?? .openblas)
     guard settings.train.batchSize >= communicator.size else {
       throw Failure(
         .badConfig, "train.batch_size is \(settings.train.batchSize), smaller than the \(communicator.size) ranks",

@@ -19,6 +19,8 @@ public enum StepBenchmark {
     public var batch: Int
     /// Threads a rank.
     public var threads: Int
+    /// The library of matrix products.
+    public var gemm: ProductLibrary
     /// Measured steps, after two that are not.
     public var steps: Int
     /// Print one JSON object.
@@ -27,10 +29,13 @@ public enum StepBenchmark {
     public var lockstep: Bool
 
     /// The options of one measurement.
-    public init(workload: Workload, batch: Int, threads: Int, steps: Int, json: Bool, lockstep: Bool) {
+    public init(
+      workload: Workload, batch: Int, threads: Int, gemm: ProductLibrary, steps: Int, json: Bool, lockstep: Bool
+    ) {
       self.workload = workload
       self.batch = batch
       self.threads = threads
+      self.gemm = gemm
       self.steps = steps
       self.json = json
       self.lockstep = lockstep
@@ -43,6 +48,7 @@ public enum StepBenchmark {
   public static func run(_ options: Options) -> ExitCode {
     Session.run { world in
       ThreadTeam.configure(threads: options.threads)
+      try ProductLibrary.use(options.gemm)
       let bench = try BenchedModel(options, world.communicator)
       for _ in 0..<2 { try bench.step() }
       if options.lockstep { return try serve(bench) }

@@ -87,6 +87,7 @@ struct BenchCommand: ParsableCommand {
     @Option(help: "The model.") var workload = StepBenchmark.Workload.ti4_32
     @Option(help: "Images a step, on each rank.") var batch = 32
     @Option(help: "Compute threads of a rank.") var threads = 1
+    @Option(help: "Library of matrix products.") var gemm = ProductLibrary.openblas
     @Option(help: "Measured steps, after two that are not.") var steps = 10
     @Flag(help: "One JSON object.") var json = false
     @Flag(help: ArgumentHelp("Answer 'go N' lines on standard input.", visibility: .hidden)) var lockstep = false
@@ -97,7 +98,7 @@ struct BenchCommand: ParsableCommand {
 
     func run() throws {
       let options = StepBenchmark.Options(
-        workload: workload, batch: batch, threads: threads, steps: steps, json: json, lockstep: lockstep)
+        workload: workload, batch: batch, threads: threads, gemm: gemm, steps: steps, json: json, lockstep: lockstep)
       try StepBenchmark.run(options).end()
     }
   }
@@ -167,6 +168,7 @@ struct BenchCommand: ParsableCommand {
 }
 
 extension StepBenchmark.Workload: ExpressibleByArgument {}
+extension ProductLibrary: ExpressibleByArgument {}
 
 private func requirePositive(_ values: [(String, Int)]) throws {
   for (name, value) in values where value < 1 { throw ValidationError("\(name) must be at least 1, not \(value).") }

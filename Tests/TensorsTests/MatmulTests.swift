@@ -38,6 +38,24 @@ final class MatmulTests: XCTestCase {
     (0..<m * n).map { i in Float((0..<k).reduce(0.0) { $0 + Double(term(i / n, i % n, $1)) }) }
   }
 
+  /// Where oneDNN is not installed, asking for it must say so.
+  func testOneDNNGivesTheSameProductsOrSaysThatItIsMissing() throws {
+    do throws(Failure) {
+      try ProductLibrary.use(.onednn)
+    } catch {
+      XCTAssertEqual(error.code, .unavailable)
+      XCTAssertTrue(error.hint?.contains("runtime.gemm=openblas") ?? false)
+      return XCTAssertEqual(ProductLibrary.chosen, .openblas)
+    }
+    XCTAssertEqual(ProductLibrary.chosen, .onednn)
+    for threads in 1...2 {
+      ThreadTeam.configure(threads: threads)
+      for (r, n, k) in sizes + [(300, 96, 128)] { check(r, n, k, threads) }
+    }
+    try ProductLibrary.use(.openblas)
+    XCTAssertEqual(ProductLibrary.chosen, .openblas)
+  }
+
   func testPreparedRowsAreAddedToAndFinished() {
     for threads in 1...3 {
       ThreadTeam.configure(threads: threads)
