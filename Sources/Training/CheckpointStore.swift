@@ -100,6 +100,7 @@ final class CheckpointStore {
   /// - Collective: all ranks.
   func save(after done: Int, _ observer: Observer, mustSucceed: Bool) throws {
     guard lastSavedStep != done else { return }
+    experiment.communicator.enter(phase: "checkpoint")
     try experiment.checkReplicas()
     let start = monotonicSeconds()
     let settings = experiment.settings.checkpoint

@@ -75,6 +75,7 @@ final class Observer {
   /// Waits for a batch, and agrees with the other ranks that all have one. Collective: all ranks.
   func waitForData(_ next: () throws -> Batch) throws -> Batch {
     let start = monotonicSeconds()
+    experiment.communicator.enter(phase: "data")
     let batch = try experiment.communicator.together { try OpClock.measure(.data) { try next() } }
     dataSeconds = monotonicSeconds() - start
     return batch
@@ -142,6 +143,7 @@ final class Observer {
   /// Measures the encoder with the k-NN monitor. Collective: all ranks.
   private func runMonitor(at step: Int, label: String) throws {
     guard let monitor else { return }
+    experiment.communicator.enter(phase: "monitor")
     let start = monotonicSeconds()
     let report = try monitor.measure { experiment.method.encode($0) }
     console.say(

@@ -52,6 +52,7 @@ final class TrainingStep {
   /// - Collective: all ranks.
   func gradients(of batch: Batch, at index: Int, draws: DrawRecorder? = nil) throws -> StepResult {
     let method = experiment.method
+    experiment.communicator.enter(phase: "step")
     var times = StepTimes()
     try method.beforeForward(experiment.context(at: index, draws: draws))
     experiment.arena.zeroGradients()
