@@ -76,9 +76,7 @@ final class KNNMonitor {
     }
     let matching = zip(neighbours, truth).map { list, label in list.count { bank.labels[$0.index] == label } }
     counts.append(Double(matching.reduce(0, +)))
-    try counts.withUnsafeMutableBufferPointer { buffer in
-      if let base = buffer.baseAddress { try communicator.allReduceSum(base, buffer.count) }
-    }
+    counts = try communicator.allReduceSum(counts)
     let total = Double(queries.indices.count)
     return KNNReport(
       top1: zip(settings.k, counts).map { ($0, 100 * $1 / total) },

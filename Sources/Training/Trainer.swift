@@ -73,10 +73,8 @@ final class Trainer {
 
   /// The sums of all ranks' wishes. Collective.
   private func agree(on wishes: StepWishes) throws -> StepWishes {
-    var values = [wishes.signal, wishes.timeIsUp, wishes.saveDue, wishes.badImages]
-    try values.withUnsafeMutableBufferPointer { buffer in
-      if let base = buffer.baseAddress { try experiment.communicator.allReduceSum(base, buffer.count) }
-    }
+    let values = try experiment.communicator.allReduceSum(
+      [wishes.signal, wishes.timeIsUp, wishes.saveDue, wishes.badImages])
     return StepWishes(signal: values[0], timeIsUp: values[1], saveDue: values[2], badImages: values[3])
   }
 

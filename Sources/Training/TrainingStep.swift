@@ -75,9 +75,7 @@ final class TrainingStep {
     }
     let waiting = monotonicSeconds()
     let reduced = try OpClock.measure(.communication) { try buckets.finish() }
-    try sums.withUnsafeMutableBufferPointer { buffer in
-      if let base = buffer.baseAddress { try experiment.communicator.allReduceSum(base, buffer.count) }
-    }
+    sums = try experiment.communicator.allReduceSum(sums)
     times.communication = monotonicSeconds() - waiting
     return StepResult(
       loss: sums[0], parts: zip(names, sums.dropFirst()).map { ($0, $1) }, nonFinite: reduced.nonFinite,
