@@ -36,7 +36,8 @@ struct AttentionPlan {
         Kernels.repeatRow(bias, into: qkv, rows: 0..<rows)
         Matmul.multiply(
           x.pointer + start * tokens * width, width, weight.pointer, width, transposeB: true, qkv.pointer, 3 * width,
-          m: rows, n: 3 * width, k: width, accumulate: true)
+          m: rows, n: 3 * width, k: width, accumulate: true,
+          engine: Matmul.engine(.forward, n: 3 * width, k: width))
         for image in part {
           forwardImage(
             qkv.pointer + (image - start) * tokens * 3 * width, scratch,
@@ -84,7 +85,7 @@ struct AttentionPlan {
         guard let dx else { continue }
         Matmul.multiply(
           dqkv.pointer, 3 * width, weight.pointer, width, dx.pointer + start * tokens * width, width, m: rows,
-          n: width, k: 3 * width)
+          n: width, k: 3 * width, engine: Matmul.engine(.dataGradient, n: 3 * width, k: width))
       }
       // A key bias shifts all scores of a query alike, and softmax does not see it: its gradient is 0. The sum of dK
       // is rounding noise, which Adam would blow up to full steps, different ones for every number of ranks.

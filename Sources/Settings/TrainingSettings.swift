@@ -212,7 +212,7 @@ public struct RuntimeSettings: Sendable {
   public let threads: Int?
   /// The instruction set of the kernels.
   public let isa: String
-  /// Library of large matrix products: `openblas` or `onednn`.
+  /// What multiplies large matrices: `isa`, `auto`, or an engine: `native`, `openblas`, `onednn`.
   public let gemm: String
   /// Size of a gradient bucket.
   public let bucketMiB: Double
@@ -229,8 +229,8 @@ public struct RuntimeSettings: Sendable {
     isa = try section.choice(
       "isa", default: "auto", ["auto", "baseline", "avx2", "avx512"], "instruction set of the kernels")
     gemm = try section.choice(
-      "gemm", default: "openblas", ["openblas", "onednn"],
-      "library of matrix products; onednn takes forward and data gradient, if it is installed")
+      "gemm", default: "isa", ["isa", "auto", "native", "openblas", "onednn"],
+      "what multiplies matrices; isa is native with avx512, else openblas; auto measures and keeps it in gemm.json")
     let comm = section.section("comm")
     bucketMiB = try comm.double(
       "bucket_mib", default: 25, in: 0.001...65536, unit: "MiB", "gradients that are summed over ranks in one message")

@@ -2,8 +2,8 @@ import COpenBLAS
 
 /// Matrix products of row-major tensors, each seen as [leading, last axis].
 ///
-/// OpenBLAS runs on one thread; the rows of the result are split over the thread team (its columns when there are
-/// more of them than rows), so the same team size gives the same bits.
+/// Each call of an engine runs on one thread; the rows of the result are split over the thread team (its columns when
+/// there are more of them than rows), so the same team size gives the same bits.
 public enum Matmul {
   /// y = x wᵀ, or y += x wᵀ.
   ///
@@ -11,11 +11,12 @@ public enum Matmul {
   public static func forward(_ x: Tensor, _ weight: Tensor, into y: Tensor, accumulate: Bool = false) {
     let (r, k, n) = (x.shape.leading, x.shape.lastAxis, weight.shape.leading)
     check("forward", x, weight, y, weight.shape.lastAxis == k && y.shape.leading == r && y.shape.lastAxis == n)
+    let engine = engine(.forward, n: n, k: k)
     split(rows: r, columns: n) { rows, columns in
       multiply(
         x.pointer + rows.lowerBound * k, k, weight.pointer + columns.lowerBound * k, k, transposeB: true,
         y.pointer + rows.lowerBound * n + columns.lowerBound, n,
-        m: rows.count, n: columns.count, k: k, accumulate: accumulate)
+        m: rows.count, n: columns.count, k: k, accumulate: accumulate, engine: engine)
     }
   }
 
@@ -25,11 +26,12 @@ public enum Matmul {
   public static func dataGradient(_ dy: Tensor, _ weight: Tensor, into dx: Tensor, accumulate: Bool = false) {
     let (r, n, k) = (dy.shape.leading, dy.shape.lastAxis, weight.shape.lastAxis)
     check("dataGradient", dy, weight, dx, weight.shape.leading == n && dx.shape.leading == r && dx.shape.lastAxis == k)
+    let engine = engine(.dataGradient, n: n, k: k)
     split(rows: r, columns: k) { rows, columns in
       multiply(
         dy.pointer + rows.lowerBound * n, n, weight.pointer + columns.lowerBound, k,
         dx.pointer + rows.lowerBound * k + columns.lowerBound, k,
-        m: rows.count, n: columns.count, k: n, accumulate: accumulate)
+        m: rows.count, n: columns.count, k: n, accumulate: accumulate, engine: engine)
     }
   }
 
@@ -39,11 +41,12 @@ public enum Matmul {
   public static func weightGradient(_ dy: Tensor, _ x: Tensor, into dw: Tensor, accumulate: Bool = true) {
     let (r, n, k) = (dy.shape.leading, dy.shape.lastAxis, x.shape.lastAxis)
     check("weightGradient", dy, x, dw, x.shape.leading == r && dw.shape.leading == n && dw.shape.lastAxis == k)
+    let engine = engine(.weightGradient, n: n, k: k)
     split(rows: n, columns: k) { rows, columns in
       multiply(
         dy.pointer + rows.lowerBound, n, transposeA: true, x.pointer + columns.lowerBound, k,
         dw.pointer + rows.lowerBound * k + columns.lowerBound, k,
-        m: rows.count, n: columns.count, k: r, accumulate: accumulate)
+        m: rows.count, n: columns.count, k: r, accumulate: accumulate, engine: engine)
     }
   }
 
@@ -57,40 +60,47 @@ public enum Matmul {
   ) {
     let (r, k, n) = (x.shape.leading, x.shape.lastAxis, weight.shape.leading)
     check("forward", x, weight, y, weight.shape.lastAxis == k && y.shape.leading == r && y.shape.lastAxis == n)
+    let engine = engine(.forward, n: n, k: k)
     Team.split(r) { _, rows in
       prepare(rows)
       multiply(
         x.pointer + rows.lowerBound * k, k, weight.pointer, k, transposeB: true, y.pointer + rows.lowerBound * n, n,
-        m: rows.count, n: n, k: k, accumulate: true)
+        m: rows.count, n: n, k: k, accumulate: true, engine: engine)
       finish(rows)
     }
   }
 
-  /// One product on the calling thread: c [m, n] = alpha op(a) op(b), or added to c. Every call of the
-  /// library comes through here.
+  /// One product on the calling thread: c [m, n] = op(a) op(b), or added to c. Every large product of the program
+  /// comes through here.
   package static func multiply(
     _ a: UnsafePointer<Float>, _ aStride: Int, transposeA: Bool = false, _ b: UnsafePointer<Float>, _ bStride: Int,
     transposeB: Bool = false, _ c: UnsafeMutablePointer<Float>, _ cStride: Int, m: Int, n: Int, k: Int,
-    alpha: Float = 1, accumulate: Bool = false
+    accumulate: Bool = false, engine: ProductEngine
   ) {
-    _ = usesOneThread
-    if !transposeA, m >= oneDNNRows, let sgemm = ProductLibrary.sgemm {
-      let transpose: (Bool) -> CChar = { $0 ? 84 : 78 }  // "T", "N"
-      let status = sgemm(
-        transpose(false), transpose(transposeB), m, n, k, alpha, a, aStride, b, bStride, accumulate ? 1 : 0, c, cStride)
-      precondition(status == 0, "Matmul: dnnl_sgemm reports \(status) for [\(m), \(n)] of \(k)")
-      return
+    let (left, right) = (
+      PanelProduct.Operand(base: a, stride: aStride, isTransposed: transposeA),
+      PanelProduct.Operand(base: b, stride: bStride, isTransposed: transposeB)
+    )
+    switch engine {
+    case .native:
+      PanelProduct.multiply(left, right, into: c, stride: cStride, m: m, n: n, k: k, accumulate: accumulate)
+    case .onednn:
+      OneDNN.multiply(left, right, into: c, stride: cStride, m: m, n: n, k: k, accumulate: accumulate)
+    case .openblas:
+      _ = openBLASUsesOneThread
+      openblas_product(transposeA, transposeB, m, n, k, 1, a, aStride, b, bStride, accumulate ? 1 : 0, c, cStride)
     }
-    openblas_product(transposeA, transposeB, m, n, k, alpha, a, aStride, b, bStride, accumulate ? 1 : 0, c, cStride)
   }
 
-  /// Smaller products stay with OpenBLAS, whose start-up costs less.
-  private static let oneDNNRows = 64
+  /// The engine of one product of a weight [n, k].
+  package static func engine(_ product: LinearProduct, n: Int, k: Int) -> ProductEngine {
+    ProductEngine.plan.engine(product, n: n, k: k)
+  }
 
   /// Name, version and core of the BLAS library.
   public static var libraryName: String { String(cString: openblas_description()) }
 
-  private static let usesOneThread: Void = openblas_use_one_thread()
+  private static let openBLASUsesOneThread: Void = openblas_use_one_thread()
 
   private static func split(rows: Int, columns: Int, _ body: (_ rows: Range<Int>, _ columns: Range<Int>) -> Void) {
     if rows >= columns {

@@ -38,7 +38,7 @@ struct BenchRecord {
     }
     return [
       ("workload", .string(options.workload.rawValue)), ("batch", .int(options.batch)),
-      ("threads", .int(options.threads)), ("gemm", .string(options.gemm.rawValue)), ("steps", .int(seconds.count)),
+      ("threads", .int(options.threads)), ("gemm", .string(bench.products)), ("steps", .int(seconds.count)),
       ("images_per_s", .double(Double(bench.imagesPerStep) / step)), ("step_s", .double(step)),
       ("step_s_min", .double(seconds.min() ?? 0)), ("step_s_max", .double(seconds.max() ?? 0)),
       ("gflops", .double(gflops)), ("sgemm_gflops", .double(calibration)),

@@ -11,13 +11,15 @@ import Tensors
 
 /// A model with its optimiser and one batch of random pixels.
 final class BenchedModel {
-  private let arena: ParameterArena
+  let arena: ParameterArena
   private let optimizer: AdamW
   private let buckets: GradientBuckets
   private let loss: (Int) throws -> Variable
   private var index = 0
   let imagesPerStep: Int
   let flopsPerStep: Double
+  /// Which engines multiply.
+  var products = ""
 
   init(_ options: StepBenchmark.Options, _ communicator: Communicator) throws {
     let model = options.workload

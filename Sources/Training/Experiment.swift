@@ -21,13 +21,19 @@ final class Experiment {
   let optimizer: AdamW
   let rate: WarmupCosine
   let clip: GradientClip
+  private(set) var products = ProductChoice(plan: ProductEngine.plan, record: nil)
 
   /// Reads the settings, opens the data and builds the model.
   ///
   /// - Throws: the failure of the lowest rank, on every rank.
   /// - Collective: all ranks.
   static func build(_ options: LaunchOptions, _ communicator: Communicator) throws -> Experiment {
-    try communicator.together { try Experiment(options, communicator) }
+    let experiment = try communicator.together { try Experiment(options, communicator) }
+    // A run that goes on keeps the engines that it began with.
+    let earlier = options.resume == .never ? nil : options.out.map { "\($0)/\(ProductChoice.fileName)" }
+    experiment.products = try ProductChoice.settle(
+      experiment.settings.runtime.gemm, experiment.arena, earlier: earlier, communicator)
+    return experiment
   }
 
   private init(_ options: LaunchOptions, _ communicator: Communicator) throws {
@@ -37,7 +43,6 @@ final class Experiment {
     settings = try RunSettings(from: resolved)
     ThreadTeam.configure(threads: Experiment.threads(settings.runtime, communicator))
     try InstructionSet.force(named: settings.runtime.isa)
-    try ProductLibrary.use(ProductLibrary(rawValue: settings.runtime.gemm) ?? .openblas)
     guard settings.train.batchSize >= communicator.size else {
       throw Failure(
         .badConfig, "train.batch_size is \(settings.train.batchSize), smaller than the \(communicator.size) ranks",

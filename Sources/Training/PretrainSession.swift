@@ -45,6 +45,7 @@ public enum PretrainSession {
     try directory.write(experiment.resolved.resolvedYAML, to: "config.resolved.yaml")
     try directory.write(CommandLine.arguments.joined(separator: " ") + "\n", to: "command.txt")
     try directory.write(RunHeader.environment(experiment, hosts: hosts), to: "env.json")
+    if let record = experiment.products.record { try directory.write(record + "\n", to: ProductChoice.fileName) }
     return directory
   }
 }

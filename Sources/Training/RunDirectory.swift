@@ -3,7 +3,7 @@ import Foundation
 
 /// The directory of one run. Rank 0 alone makes and writes it.
 ///
-/// `config.yaml config.resolved.yaml command.txt env.json status.json metrics.jsonl bad-images.txt logs/
+/// `config.yaml config.resolved.yaml command.txt env.json [gemm.json] status.json metrics.jsonl bad-images.txt logs/
 /// checkpoints/<stage>/ viz/ debug/`
 final class RunDirectory {
   let path: String
@@ -72,7 +72,7 @@ final class RunDirectory {
     let files = FileManager.default
     let names = [
       "metrics.jsonl", "status.json", "bad-images.txt", "config.yaml", "config.resolved.yaml", "command.txt",
-      "env.json", "checkpoints", "viz", "debug", "logs",
+      "env.json", "gemm.json", "checkpoints", "viz", "debug", "logs",
     ]
     do {
       for name in names where files.fileExists(atPath: "\(path)/\(name)") {

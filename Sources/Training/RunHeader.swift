@@ -19,7 +19,7 @@ enum RunHeader {
       "sslmpi \(Versions.program)  \(settings.method) · \(settings.model.arch) · "
         + "\(String(format: "%.2f", millions)) M parameters  run \(directory)",
       "ranks \(communicator.size) × \(ThreadTeam.shared.threads) threads · \(InstructionSet.chosen.rawValue) · "
-        + "\(Matmul.libraryName) · \(World.libraryName)",
+        + "products \(experiment.products.summary) · \(World.libraryName)",
       "data  \(experiment.train.address): \(experiment.train.count) images, "
         + "\(experiment.train.classNames.isEmpty ? "no" : "\(experiment.train.classNames.count)") classes · "
         + "batch \(length.globalBatch) = \(communicator.size) ranks × \(share) · "
@@ -49,6 +49,7 @@ enum RunHeader {
   static func environment(_ experiment: Experiment, hosts: [String]) -> String {
     let fields: [(String, JSON)] =
       Versions.all.map { ($0.0, .string($0.1)) } + [
+        ("gemm", .string(experiment.products.summary)),
         ("ranks", .int(experiment.communicator.size)), ("hosts", .array(hosts.map { .string($0) })),
         ("seed", .string(String(experiment.settings.seed))),
         ("arguments", .array(CommandLine.arguments.map { .string($0) })),

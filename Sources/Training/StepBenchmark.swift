@@ -19,8 +19,8 @@ public enum StepBenchmark {
     public var batch: Int
     /// Threads a rank.
     public var threads: Int
-    /// The library of matrix products.
-    public var gemm: ProductLibrary
+    /// What multiplies matrices, as `runtime.gemm`.
+    public var gemm: String
     /// Measured steps, after two that are not.
     public var steps: Int
     /// Print one JSON object.
@@ -30,7 +30,7 @@ public enum StepBenchmark {
 
     /// The options of one measurement.
     public init(
-      workload: Workload, batch: Int, threads: Int, gemm: ProductLibrary, steps: Int, json: Bool, lockstep: Bool
+      workload: Workload, batch: Int, threads: Int, gemm: String, steps: Int, json: Bool, lockstep: Bool
     ) {
       self.workload = workload
       self.batch = batch
@@ -48,8 +48,8 @@ public enum StepBenchmark {
   public static func run(_ options: Options) -> ExitCode {
     Session.run { world in
       ThreadTeam.configure(threads: options.threads)
-      try ProductLibrary.use(options.gemm)
       let bench = try BenchedModel(options, world.communicator)
+      bench.products = try ProductChoice.settle(options.gemm, bench.arena, earlier: nil, world.communicator).summary
       for _ in 0..<2 { try bench.step() }
       if options.lockstep { return try serve(bench) }
       var record = BenchRecord()

@@ -12,7 +12,6 @@ public enum Versions {
   static var all: [(String, String)] {
     [
       ("sslmpi", program), ("mpi", World.libraryName), ("blas", Matmul.libraryName),
-      ("gemm", ProductLibrary.chosen.rawValue),
       ("isa", InstructionSet.chosen.rawValue), ("threads", "\(ThreadTeam.shared.threads)"),
     ]
   }

@@ -22,6 +22,7 @@ struct BenchCommand: ParsableCommand {
     @Option(help: "Length of the sums.") var inner = 768
     @Option(help: "Least duration in seconds.") var seconds = 1.0
     @Option(help: "Compute threads.") var threads = 1
+    @Option(help: "The engine; the instruction set's standard without it.") var engine: ProductEngine?
     @Flag(help: "One JSON object.") var json = false
 
     func validate() throws {
@@ -30,10 +31,12 @@ struct BenchCommand: ParsableCommand {
 
     func run() throws {
       ThreadTeam.configure(threads: threads)
+      if let engine { try ProductEngine.use(engine) }
       let rate = GEMMBenchmark.gigaflops(rows: rows, columns: columns, inner: inner, seconds: seconds)
       let fields: [(String, JSON)] = [
         ("rows", .int(rows)), ("columns", .int(columns)), ("inner", .int(inner)), ("threads", .int(threads)),
-        ("blas", .string(Matmul.libraryName)), ("sgemm_gflops", .double(rate)),
+        ("engine", .string(ProductEngine.plan.standard.rawValue)), ("blas", .string(Matmul.libraryName)),
+        ("sgemm_gflops", .double(rate)),
       ]
       Output.result(json ? JSON.object(fields).line : BenchCommand.list(fields))
     }
@@ -87,13 +90,17 @@ struct BenchCommand: ParsableCommand {
     @Option(help: "The model.") var workload = StepBenchmark.Workload.ti4_32
     @Option(help: "Images a step, on each rank.") var batch = 32
     @Option(help: "Compute threads of a rank.") var threads = 1
-    @Option(help: "Library of matrix products.") var gemm = ProductLibrary.openblas
+    @Option(help: "What multiplies matrices: isa, auto, native, openblas or onednn.") var gemm = "isa"
     @Option(help: "Measured steps, after two that are not.") var steps = 10
     @Flag(help: "One JSON object.") var json = false
     @Flag(help: ArgumentHelp("Answer 'go N' lines on standard input.", visibility: .hidden)) var lockstep = false
 
     func validate() throws {
       try requirePositive([("--batch", batch), ("--threads", threads), ("--steps", steps)])
+      let known = ["isa", "auto"] + ProductEngine.allCases.map(\.rawValue)
+      guard known.contains(gemm) else {
+        throw ValidationError("--gemm must be one of \(known.joined(separator: ", ")), not \(gemm).")
+      }
     }
 
     func run() throws {
@@ -168,7 +175,7 @@ struct BenchCommand: ParsableCommand {
 }
 
 extension StepBenchmark.Workload: ExpressibleByArgument {}
-extension ProductLibrary: ExpressibleByArgument {}
+extension ProductEngine: ExpressibleByArgument {}
 
 private func requirePositive(_ values: [(String, Int)]) throws {
   for (name, value) in values where value < 1 { throw ValidationError("\(name) must be at least 1, not \(value).") }

@@ -13,7 +13,7 @@ final class HelpTests: XCTestCase {
       (["pretrain"], settings + start + ["--out", "--overwrite", "--time-limit", "--dry-run"]),
       (["trace-step"], settings + start + ["--out"]),
       (["inspect"], ["--verify", "--json"]),
-      (["bench", "gemm"], ["--rows", "--columns", "--inner", "--seconds", "--threads", "--json"]),
+      (["bench", "gemm"], ["--rows", "--columns", "--inner", "--seconds", "--threads", "--engine", "--json"]),
       (["bench", "kernels"], ["--rows", "--width", "--seconds", "--threads", "--json"]),
       (["bench", "step"], ["--workload", "--batch", "--threads", "--gemm", "--steps", "--json"]),
       (["bench", "allreduce"], ["--repetitions", "--json"]),

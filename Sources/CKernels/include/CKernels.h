@@ -15,6 +15,15 @@ typedef struct {
   float lr, beta1, beta2, eps, weight_decay, bias_correction1, bias_correction2, gradient_scale;
 } CKernelsAdamW;
 
+// A few rows of the left operand: element (i, k) stands at i * row + k * inner. `values` must be readable for all
+// panel_rows rows, whatever stands in those past `rows`. The rows of the next block are fetched meanwhile.
+typedef struct {
+  const float *values;
+  long row, inner, rows;
+  const float *next;
+  long next_row, next_rows;
+} CKernelsPanelBlock;
+
 typedef struct {
   // elementwise
   void (*fill)(float *y, float value, long n);
@@ -72,6 +81,18 @@ typedef struct {
                   long rows, long columns, long inner);
   // y [d, rows rounded up to 16] = x [rows, d] transposed, zeros past the last row
   void (*transpose)(const float *x, long x_stride, float *y, long y_stride, long rows, long d);
+  // large products, see panels.inc: rows of a block, columns of a panel, and packing both
+  long panel_rows, panel_columns;
+  // c [block's rows, columns] = block times the packed panels, or added to c
+  void (*panel_product)(const CKernelsPanelBlock *block, const float *packed, float *c, long c_row, long columns,
+                        long inner, int accumulate);
+  // x [inner, columns] -> panels of panel_columns, each [inner, panel_columns], zeros past the last column up to a
+  // multiple of 16
+  void (*pack_panels)(const float *x, long x_stride, float *y, long inner, long columns);
+  // x [columns, inner] -> the same panels of its transpose
+  void (*pack_panels_transposed)(const float *x, long x_stride, float *y, long inner, long columns);
+  // x [inner, columns] -> blocks of panel_rows, each [inner, panel_rows], zeros past the last column
+  void (*pack_blocks)(const float *x, long x_stride, float *y, long inner, long columns);
   // y = x0 + s x1, the loop that memory speed is measured with
   void (*triad)(float *y, const float *x0, const float *x1, float s, long n);
 } CKernelsTable;
