@@ -10,6 +10,8 @@ import Tensors
 
 /// Everything one run is made of, built once and before the first step.
 final class Experiment {
+  /// The run directory.
+  let path: String
   let settings: RunSettings
   let resolved: SettingsTree
   let communicator: Communicator
@@ -30,7 +32,7 @@ final class Experiment {
   static func build(_ options: LaunchOptions, _ communicator: Communicator) throws -> Experiment {
     let experiment = try communicator.together { try Experiment(options, communicator) }
     // A run that goes on keeps the engines that it began with.
-    let earlier = options.resume == .never ? nil : options.out.map { "\($0)/\(ProductChoice.fileName)" }
+    let earlier = options.resume == .never ? nil : "\(experiment.path)/\(ProductChoice.fileName)"
     experiment.products = try ProductChoice.settle(
       experiment.settings.runtime.gemm, experiment.arena, earlier: earlier, communicator)
     return experiment
@@ -41,6 +43,7 @@ final class Experiment {
     resolved = try SettingsTree.load(
       files: options.configFiles, preset: options.preset, overrides: options.overrides)
     settings = try RunSettings(from: resolved)
+    path = options.out ?? "runs/\(settings.name)"
     ThreadTeam.configure(threads: Experiment.threads(settings.runtime, communicator))
     try InstructionSet.force(named: settings.runtime.isa)
     guard settings.train.batchSize >= communicator.size else {

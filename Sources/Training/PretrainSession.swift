@@ -16,7 +16,7 @@ public enum PretrainSession {
       let experiment = try Experiment.build(options, communicator)
       world.watch(hangTimeout: experiment.settings.runtime.hangTimeout)
       let console = Console(speaks: communicator.rank == 0 && !options.quiet)
-      let path = options.out ?? "runs/\(experiment.settings.name)"
+      let path = experiment.path
       if options.dryRun {
         console.result(RunHeader.text(experiment, directory: path, firstStep: 0))
         console.result("dry run: nothing was written")

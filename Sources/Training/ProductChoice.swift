@@ -51,7 +51,7 @@ struct ProductChoice {
 
   private static func read(_ path: String) throws -> String? {
     guard FileManager.default.fileExists(atPath: path) else { return nil }
-    let text = try String(contentsOfFile: path, encoding: .utf8)
+    let text = try String(contentsOfFile: path, encoding: .utf8).trimmingCharacters(in: .newlines)
     do {
       _ = try plan(from: text)
     } catch {

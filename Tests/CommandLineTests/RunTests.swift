@@ -88,4 +88,29 @@ final class RunTests: XCTestCase {
       XCTAssertNotNil(try JSON.parse(outcome.output)[key], outcome.output)
     }
   }
+
+  func testMeasuredProductEnginesAreKeptForTheRun() throws {
+    let run = TinyRun()
+    let first = run.train(steps: 4, ranks: 2, ["runtime.gemm=auto", "train.stop_after=2"])
+    XCTAssertEqual(first.code, 75, first.errors)
+    XCTAssertTrue(first.errors.contains("products forward"), first.errors)
+    let file = run.directory + "/gemm.json"
+    let kept = try String(contentsOfFile: file, encoding: .utf8)
+    let products = try XCTUnwrap(JSON.parse(kept)["products"]?.arrayValue)
+    XCTAssertEqual(products.count % 3, 0)
+    XCTAssertGreaterThan(products.count, 0)
+
+    // Another choice than the measured one, to see that it is read and not measured again.
+    let mine = kept.replacingOccurrences(
+      of: #""engine":"(native|onednn)""#, with: #""engine":"openblas""#, options: .regularExpression)
+    try mine.write(toFile: file, atomically: true, encoding: .utf8)
+    let second = run.train(steps: 4, ranks: 2, ["runtime.gemm=auto", "--resume", "auto"])
+    XCTAssertEqual(second.code, 0, second.errors)
+    XCTAssertEqual(try String(contentsOfFile: file, encoding: .utf8), mine)
+
+    try "{".write(toFile: file, atomically: true, encoding: .utf8)
+    let damaged = run.train(steps: 5, ranks: 2, ["runtime.gemm=auto", "--resume", "auto"])
+    XCTAssertEqual(damaged.code, 65, damaged.errors)
+    XCTAssertTrue(damaged.errors.contains("gemm.json"), damaged.errors)
+  }
 }
