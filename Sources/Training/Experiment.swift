@@ -21,21 +21,26 @@ final class Experiment {
   let optimizer: AdamW
   let rate: WarmupCosine
   let clip: GradientClip
+  let threads: ThreadChoice
 
   /// Reads the settings, opens the data and builds the model.
   ///
   /// - Throws: the failure of the lowest rank, on every rank.
   /// - Collective: all ranks.
   static func build(_ options: LaunchOptions, _ communicator: Communicator) throws -> Experiment {
-    try communicator.together { try Experiment(options, communicator) }
+    let cores = try RankCores.gather(communicator)
+    let experiment = try communicator.together { try Experiment(options, communicator, cores) }
+    try communicator.chooseAllReduce(AllReduceWish(rawValue: experiment.settings.runtime.allReduce) ?? .auto)
+    return experiment
   }
 
-  private init(_ options: LaunchOptions, _ communicator: Communicator) throws {
+  private init(_ options: LaunchOptions, _ communicator: Communicator, _ cores: [RankCores]) throws {
     self.communicator = communicator
     resolved = try SettingsTree.load(
       files: options.configFiles, preset: options.preset, overrides: options.overrides)
     settings = try RunSettings(from: resolved)
-    ThreadTeam.configure(threads: Experiment.threads(settings.runtime, communicator))
+    threads = ThreadChoice(asked: settings.runtime.threads, ranks: cores, hostNames: communicator.hostNames)
+    ThreadTeam.configure(threads: threads.threads[communicator.rank])
     try InstructionSet.force(named: settings.runtime.isa)
     try ProductLibrary.use(ProductLibrary(rawValue: settings.runtime.gemm) ?? .openblas)
     guard settings.train.batchSize >= communicator.size else {
@@ -74,15 +79,6 @@ final class Experiment {
     if let rate = settings.optim.lr { return rate }
     guard settings.optim.lrScaleRule == "linear256" else { return settings.optim.baseLR }
     return linearScaledRate(base: settings.optim.baseLR, globalBatch: settings.train.batchSize, views: views)
-  }
-
-  /// `runtime.threads`, or the cores this rank may use divided by the ranks that share them.
-  private static func threads(_ runtime: RuntimeSettings, _ communicator: Communicator) -> Int {
-    if let threads = runtime.threads { return threads }
-    let allowed = ProcessInfo.processInfo.activeProcessorCount  // of the affinity mask
-    let machine = ProcessInfo.processInfo.processorCount
-    // Bound ranks own their cores; unbound ranks of a node share all of them.
-    return max(1, allowed < machine ? allowed : machine / communicator.node.size)
   }
 
   /// What `loss` is told about update `step`.

@@ -48,6 +48,7 @@ public enum StepBenchmark {
   public static func run(_ options: Options) -> ExitCode {
     Session.run { world in
       ThreadTeam.configure(threads: options.threads)
+      try world.communicator.chooseAllReduce(.auto)
       try ProductLibrary.use(options.gemm)
       let bench = try BenchedModel(options, world.communicator)
       for _ in 0..<2 { try bench.step() }
