@@ -55,7 +55,7 @@ extension Communicator {
     case .refused(let failure):
       do {
         try agree(failure)
-      } catch where error.code == .unavailable && wish == .auto {
+      } catch  where error.code == .unavailable && wish == .auto {
         return setRoute(.mpi(reason: error.what))
       }
       throw Failure(.internalError, "a window was refused and no rank knows why")

@@ -98,7 +98,9 @@ final class WindowSum {
         if turn < pieces { try fill(turn, cut, values) }
         if turn > 0 { try addPiece(turn - 1, cut, values) }
       }
-      if let lane = ranks.lane { try addAcrossNodes(cut.share(of: ranks.rank), values, lane, chunk: max(1, chunkBytes / 4)) }
+      if let lane = ranks.lane {
+        try addAcrossNodes(cut.share(of: ranks.rank), values, lane, chunk: max(1, chunkBytes / 4))
+      }
       for turn in 0...pieces {
         if turn < pieces { try giveBack(turn, cut, values) }
         if turn > 0 { try take(turn - 1, cut, values) }

@@ -42,14 +42,14 @@ final class InterruptionTests: XCTestCase {
   /// The other ranks wait in shared memory, where no library looks after them.
   func testARankThatFreezesEndsTheJobWithCode5() throws {
     let run = TinyRun()
-    let often = ["runtime.comm.allreduce=window", "runtime.hang_timeout=2 s"]
+    let often = ["runtime.comm.allreduce=window", "runtime.hang_timeout=5 s"]
     let started = ProgramRun.start(run.arguments(steps: InterruptionTests.endless, often), ranks: 2)
     started.waitForErrors(containing: "[12/")
     let rank = try XCTUnwrap(childPrograms(of: started.process.processIdentifier).last)
     kill(rank, SIGSTOP)
     let result = started.wait()
     XCTAssertEqual(result.code, ExitCode.rankLost.rawValue, result.errors)
-    XCTAssert(result.errors.contains("has not ended after 2 s; it waits for rank 1"), result.errors)
+    XCTAssert(result.errors.contains("has not ended after 5 s; it waits for rank 1"), result.errors)
   }
 
   /// A limit on the size of files stands for a full disk: the same error, and no disk to fill. It is above what MPI

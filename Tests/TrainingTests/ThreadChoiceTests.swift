@@ -81,9 +81,18 @@ final class ThreadChoiceTests: XCTestCase {
     XCTAssertEqual(RankCores.numbers(inList: ""), [])
   }
 
-  func testThisProcessHasCoresAndTellsOthers() {
+  func testThisProcessHasCoresAndTellsOthers() throws {
     let own = RankCores.ofThisProcess(node: 3)
-    XCTAssertEqual(own.cpus, ProcessInfo.processInfo.activeProcessorCount)
+    // `ProcessInfo.activeProcessorCount` does not heed the affinity mask; nproc does.
+    let nproc = Process()
+    let answer = Pipe()
+    nproc.executableURL = URL(fileURLWithPath: "/usr/bin/nproc")
+    nproc.environment = [:]
+    nproc.standardOutput = answer
+    try nproc.run()
+    nproc.waitUntilExit()
+    let text = String(decoding: answer.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+    XCTAssertEqual("\(own.cpus)\n", text)
     XCTAssertTrue((1...own.cpus).contains(own.cores.count))
     XCTAssertEqual(RankCores(encoded: own.encoded), own)
     let other = rank(2..<5, node: 1, launcher: 7, slurm: 6)
