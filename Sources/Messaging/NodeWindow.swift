@@ -38,7 +38,7 @@ struct NodeWindow: @unchecked Sendable {
   static let depth = 3
   /// How many bytes a rank hands over at once: small enough for a core's own cache, with the slots of its neighbours.
   private static let turnBytes = 256 << 10
-  private static let leastPieceBytes = 16 << 10
+  private static let leastPieceBytes = 8 << 10
   private static let pageBytes = 4096
   private static let lineBytes = 64
 
