@@ -1,5 +1,5 @@
-// MPI for Swift: the constants that are macros or addresses become functions, and the few words of memory that
-// ranks of one node share are read and written as atomics. No decisions, no state.
+// MPI for Swift: the constants that are macros or addresses become functions, the words of memory that ranks of one
+// node share are read and written as atomics, and their numbers are added. No decisions, no state.
 #pragma once
 #define OMPI_SKIP_MPICXX 1
 #include <mpi.h>
@@ -25,6 +25,7 @@ static inline MPI_Op cmpi_min(void) { return MPI_MIN; }
 static inline int cmpi_success(void) { return MPI_SUCCESS; }
 static inline int cmpi_thread_funneled(void) { return MPI_THREAD_FUNNELED; }
 static inline int cmpi_comm_type_shared(void) { return MPI_COMM_TYPE_SHARED; }
+static inline int cmpi_undefined(void) { return MPI_UNDEFINED; }
 static inline int cmpi_max_error_string(void) { return MPI_MAX_ERROR_STRING; }
 
 // 1 when the error class says that the caller passed something wrong, 0 when the library or a peer failed.
@@ -48,4 +49,19 @@ static inline void cmpi_shared_store(int64_t *word, int64_t value) {
 static inline int cmpi_shared_claim(int64_t *word, int64_t owner) {
   int64_t expected = 0;
   return __atomic_compare_exchange_n(word, &expected, owner, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
+}
+
+// Lets the library move what it has in its hands: a message that was handed over may wait for the next MPI call.
+static inline int cmpi_progress(MPI_Comm comm) {
+  int found = 0;
+  return MPI_Iprobe(MPI_ANY_SOURCE, MPI_ANY_TAG, comm, &found, MPI_STATUS_IGNORE);
+}
+
+// One turn of a loop that waits for a word of another core.
+static inline void cmpi_pause(void) { __builtin_ia32_pause(); }
+
+// sum[i] = a[i] + b[i]; `sum` may be `a` or `b` itself, which is why the pointers are not `restrict`.
+static inline void cmpi_add(float *sum, const float *a, const float *b, int64_t count) {
+#pragma clang loop vectorize(assume_safety)
+  for (int64_t i = 0; i < count; i++) sum[i] = a[i] + b[i];
 }

@@ -5,7 +5,7 @@ extension Communicator {
   /// - Throws: `.rankLost` when a rank or a link is gone; so do all calls below.
   /// - Collective: all ranks, with the same `n`.
   public func allReduceSum(_ p: UnsafeMutablePointer<Float>, _ n: Int) throws(Failure) {
-    try reduce(p, n, .float, .sum).wait()
+    try startAllReduceSum(p, n).wait()
   }
 
   /// Replaces each value by its sum over all ranks.
@@ -85,7 +85,13 @@ extension Communicator {
   /// The values may not be touched until the request's `wait()` has returned.
   /// - Collective: all ranks, with the same `n`.
   public func startAllReduceSum(_ p: UnsafeMutablePointer<Float>, _ n: Int) -> Request {
-    reduce(p, n, .float, .sum)
+    startAllReduceSum(p, n, through: allReduceRoute)
+  }
+
+  /// The same on a route of the caller's choice; the window must be open.
+  func startAllReduceSum(_ p: UnsafeMutablePointer<Float>, _ n: Int, through route: AllReduceRoute) -> Request {
+    guard route == .window, size > 1, n > 0 else { return reduce(p, n, .float, .sum) }
+    return submit(.windowSum(p, count: n))
   }
 
   private func reduce(_ p: UnsafeMutableRawPointer, _ n: Int, _ element: Element, _ how: Reduction) -> Request {

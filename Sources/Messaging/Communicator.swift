@@ -31,6 +31,7 @@ public final class Communicator: Sendable {
   let thread: CommunicationThread
   private let status: StatusSlot
   private let currentPhase = Mutex(Phase(name: "start"))
+  private let route = Mutex(AllReduceRoute.mpi(reason: "not chosen"))
 
   init(layout: WorldLayout, thread: CommunicationThread, status: StatusSlot) {
     rank = layout.rank
@@ -75,6 +76,15 @@ public final class Communicator: Sendable {
       precondition(newValue > 0, "chunkBytes \(newValue)")
       thread.chunkBytes = newValue
     }
+  }
+
+  /// How sums of floats travel. The same on all ranks.
+  public var allReduceRoute: AllReduceRoute { route.withLock { $0 } }
+
+  @discardableResult
+  func setRoute(_ new: AllReduceRoute) -> AllReduceRoute {
+    route.withLock { $0 = new }
+    return new
   }
 
   func submit(_ operation: Operation) -> Request {

@@ -12,6 +12,7 @@ final class MPISession {
   private let communicator: MPI_Comm
   private let nodeCommunicator: MPI_Comm
   private var window: MPI_Win?
+  private var windowSum: WindowSum?
 
   /// Starts MPI. Collective.
   init() throws(Failure) {
@@ -66,6 +67,7 @@ final class MPISession {
   /// Ends MPI. Collective.
   func finish() {
     channel?.closeSocket()
+    windowSum?.close()
     if window != nil { MPI_Win_free(&window) }
     var node: MPI_Comm? = nodeCommunicator
     var own: MPI_Comm? = communicator
@@ -81,6 +83,14 @@ final class MPISession {
     switch operation {
     case .allReduce(let values, let count, let element, let reduction):
       try allReduce(values, count: count, element, reduction, chunk: max(1, chunkBytes / element.bytes))
+    case .windowSum(let values, let count):
+      guard let windowSum else { throw Failure(.internalError, "a sum through a window that is not open", at: place) }
+      try windowSum.add(values, count: count, chunkBytes: chunkBytes)
+    case .openWindow(let ranksPerWindow, let pieceFloats, let result):
+      try openWindow(ranksPerWindow, pieceFloats, result)
+    case .closeWindow:
+      windowSum?.close()
+      windowSum = nil
     case .broadcast(let start, let bytes, let root):
       try broadcast(start, bytes: bytes, root: root, chunk: chunkBytes)
     case .gather(let bytes, let root, let result):
@@ -93,6 +103,14 @@ final class MPISession {
       try MPISession.check(MPI_Barrier(communicator), "MPI_Barrier", place)
     case .task, .start, .finish: break
     }
+  }
+
+  private func openWindow(_ ranksPerWindow: Int?, _ pieceFloats: Int?, _ result: WindowResult) throws(Failure) {
+    let outcome = try WindowSum.open(
+      world: communicator, node: nodeCommunicator, place: place, ranksPerWindow: ranksPerWindow,
+      pieceFloats: pieceFloats)
+    if case .open(let sum) = outcome { windowSum = sum }
+    result.outcome = outcome
   }
 
   private func allReduce(
@@ -224,7 +242,7 @@ final class MPISession {
     return channel
   }
 
-  private static func check(_ code: Int32, _ call: String, _ place: String) throws(Failure) {
+  static func check(_ code: Int32, _ call: String, _ place: String) throws(Failure) {
     if code != cmpi_success() { throw .mpi(call, code: code, place: place) }
   }
 }

@@ -32,6 +32,10 @@ enum Reduction: Sendable {
 enum Operation {
   /// `values` of every rank become their reduction, in place.
   case allReduce(UnsafeMutableRawPointer, count: Int, Element, Reduction)
+  /// Floats of every rank become their sum, in place, through the window.
+  case windowSum(UnsafeMutablePointer<Float>, count: Int)
+  case openWindow(ranksPerWindow: Int?, pieceFloats: Int?, WindowResult)
+  case closeWindow
   case broadcast(UnsafeMutableRawPointer, bytes: Int, root: Int)
   /// Byte strings of any length; `root` nil gives them to every rank.
   case gather([UInt8], root: Int?, GatherResult)
@@ -46,7 +50,8 @@ enum Operation {
   /// The word a message uses.
   var kind: OperationKind {
     switch self {
-    case .allReduce: .allReduce
+    case .allReduce, .windowSum: .allReduce
+    case .openWindow, .closeWindow: .window
     case .broadcast: .broadcast
     case .gather, .allGather: .gather
     case .barrier: .barrier
@@ -59,12 +64,12 @@ enum Operation {
 
 /// The kinds of operation, as numbers that ranks of a node can show each other.
 enum OperationKind: Int64, Sendable {
-  case none, allReduce, broadcast, gather, barrier, task, start, finish
+  case none, allReduce, broadcast, gather, barrier, task, start, finish, window
 
   /// Whether every rank takes part, so that the operation has a number that is the same on all ranks.
   var isCollective: Bool {
     switch self {
-    case .allReduce, .broadcast, .gather, .barrier, .finish: true
+    case .allReduce, .broadcast, .gather, .barrier, .finish, .window: true
     case .none, .task, .start: false
     }
   }
@@ -79,6 +84,7 @@ enum OperationKind: Int64, Sendable {
     case .task: "file operation"
     case .start: "MPI start"
     case .finish: "MPI end"
+    case .window: "set-up of shared memory"
     }
   }
 }

@@ -208,7 +208,7 @@ public struct PictureSettings: Sendable {
 
 /// The section `runtime:`.
 public struct RuntimeSettings: Sendable {
-  /// Compute threads of a rank; the cores it is bound to when nil.
+  /// Compute threads of a rank; its share of the cores it may use when nil.
   public let threads: Int?
   /// The instruction set of the kernels.
   public let isa: String
@@ -218,6 +218,8 @@ public struct RuntimeSettings: Sendable {
   public let bucketMiB: Double
   /// Whether buckets are summed while backward goes on.
   public let overlap: Bool
+  /// How gradients are summed: `auto`, `window` or `mpi`.
+  public let allReduce: String
   /// Seconds without progress after which the job ends.
   public let hangTimeout: Double
   /// Seconds after which the run saves and ends.
@@ -225,7 +227,8 @@ public struct RuntimeSettings: Sendable {
 
   init(_ section: Section) throws(Failure) {
     threads = try section.optionalInt(
-      "threads", in: 1...1024, absent: "auto", "compute threads of a rank; auto is the cores it is bound to")
+      "threads", in: 1...1024, absent: "auto",
+      "compute threads of a rank; auto is the cores it may use, divided by the ranks that share them")
     isa = try section.choice(
       "isa", default: "auto", ["auto", "baseline", "avx2", "avx512"], "instruction set of the kernels")
     gemm = try section.choice(
@@ -235,6 +238,9 @@ public struct RuntimeSettings: Sendable {
     bucketMiB = try comm.double(
       "bucket_mib", default: 25, in: 0.001...65536, unit: "MiB", "gradients that are summed over ranks in one message")
     overlap = try comm.bool("overlap", default: true, "sum gradients over ranks while backward goes on")
+    allReduce = try comm.choice(
+      "allreduce", default: "auto", ["auto", "window", "mpi"],
+      "sums of gradients: window is memory shared by the ranks of a node, auto takes it if it can be had, else mpi")
     hangTimeout = try section.seconds(
       "hang_timeout", default: 600, "a rank without progress for this long ends the job, exit 5")
     timeLimit = try section.optionalSeconds(

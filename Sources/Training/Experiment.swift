@@ -24,13 +24,16 @@ final class Experiment {
   let rate: WarmupCosine
   let clip: GradientClip
   private(set) var products = ProductChoice(plan: ProductEngine.plan, record: nil)
+  let threads: ThreadChoice
 
   /// Reads the settings, opens the data and builds the model.
   ///
   /// - Throws: the failure of the lowest rank, on every rank.
   /// - Collective: all ranks.
   static func build(_ options: LaunchOptions, _ communicator: Communicator) throws -> Experiment {
-    let experiment = try communicator.together { try Experiment(options, communicator) }
+    let cores = try RankCores.gather(communicator)
+    let experiment = try communicator.together { try Experiment(options, communicator, cores) }
+    try communicator.chooseAllReduce(AllReduceWish(rawValue: experiment.settings.runtime.allReduce) ?? .auto)
     // A run that goes on keeps the engines that it began with.
     let earlier = options.resume == .never ? nil : "\(experiment.path)/\(ProductChoice.fileName)"
     experiment.products = try ProductChoice.settle(
@@ -38,13 +41,14 @@ final class Experiment {
     return experiment
   }
 
-  private init(_ options: LaunchOptions, _ communicator: Communicator) throws {
+  private init(_ options: LaunchOptions, _ communicator: Communicator, _ cores: [RankCores]) throws {
     self.communicator = communicator
     resolved = try SettingsTree.load(
       files: options.configFiles, preset: options.preset, overrides: options.overrides)
     settings = try RunSettings(from: resolved)
     path = options.out ?? "runs/\(settings.name)"
-    ThreadTeam.configure(threads: Experiment.threads(settings.runtime, communicator))
+    threads = ThreadChoice(asked: settings.runtime.threads, ranks: cores, hostNames: communicator.hostNames)
+    ThreadTeam.configure(threads: threads.threads[communicator.rank])
     try InstructionSet.force(named: settings.runtime.isa)
     guard settings.train.batchSize >= communicator.size else {
       throw Failure(
@@ -82,15 +86,6 @@ final class Experiment {
     if let rate = settings.optim.lr { return rate }
     guard settings.optim.lrScaleRule == "linear256" else { return settings.optim.baseLR }
     return linearScaledRate(base: settings.optim.baseLR, globalBatch: settings.train.batchSize, views: views)
-  }
-
-  /// `runtime.threads`, or the cores this rank may use divided by the ranks that share them.
-  private static func threads(_ runtime: RuntimeSettings, _ communicator: Communicator) -> Int {
-    if let threads = runtime.threads { return threads }
-    let allowed = ProcessInfo.processInfo.activeProcessorCount  // of the affinity mask
-    let machine = ProcessInfo.processInfo.processorCount
-    // Bound ranks own their cores; unbound ranks of a node share all of them.
-    return max(1, allowed < machine ? allowed : machine / communicator.node.size)
   }
 
   /// What `loss` is told about update `step`.

@@ -18,7 +18,7 @@ enum RunHeader {
     var lines = [
       "sslmpi \(Versions.program)  \(settings.method) · \(settings.model.arch) · "
         + "\(String(format: "%.2f", millions)) M parameters  run \(directory)",
-      "ranks \(communicator.size) × \(ThreadTeam.shared.threads) threads · \(InstructionSet.chosen.rawValue) · "
+      "ranks \(experiment.threads.summary) · \(InstructionSet.chosen.rawValue) · "
         + "products \(experiment.products.summary) · \(World.libraryName)",
       "data  \(experiment.train.address): \(experiment.train.count) images, "
         + "\(experiment.train.classNames.isEmpty ? "no" : "\(experiment.train.classNames.count)") classes · "
@@ -27,12 +27,21 @@ enum RunHeader {
       "lr    \(rateEquation(experiment)) · weight decay \(short(settings.optim.weightDecay)) · warm-up "
         + "\(experiment.rate.warmup) steps · seed \(settings.seed)",
     ]
+    if communicator.size > 1 { lines.append("comm  \(route(communicator.allReduceRoute))") }
+    if let warning = experiment.threads.warning { lines.append("warning: \(warning)") }
     if experiment.length.globalBatch * length.stepsPerEpoch < experiment.train.count {
       let dropped = experiment.train.count - length.globalBatch * length.stepsPerEpoch
       lines.append("note  every epoch leaves out \(dropped) images (the last partial batch), others each time")
     }
     if firstStep > 0 { lines.append("goes on at step \(firstStep)") }
     return lines.joined(separator: "\n")
+  }
+
+  private static func route(_ route: AllReduceRoute) -> String {
+    switch route {
+    case .window: "gradients are summed through memory shared by the ranks of a node"
+    case .mpi(let reason): "gradients are summed by MPI_Allreduce (\(reason))"
+    }
   }
 
   /// `6.00e-4 = 1.5e-4 × 1024 / 256`.
@@ -51,6 +60,7 @@ enum RunHeader {
       Versions.all.map { ($0.0, .string($0.1)) } + [
         ("gemm", .string(experiment.products.summary)),
         ("ranks", .int(experiment.communicator.size)), ("hosts", .array(hosts.map { .string($0) })),
+        ("allreduce", .string(experiment.communicator.allReduceRoute == .window ? "window" : "mpi")),
         ("seed", .string(String(experiment.settings.seed))),
         ("arguments", .array(CommandLine.arguments.map { .string($0) })),
         ("slurm_job", ProcessInfo.processInfo.environment["SLURM_JOB_ID"].map { .string($0) } ?? .null),

@@ -48,6 +48,7 @@ public enum StepBenchmark {
   public static func run(_ options: Options) -> ExitCode {
     Session.run { world in
       ThreadTeam.configure(threads: options.threads)
+      try world.communicator.chooseAllReduce(.auto)
       let bench = try BenchedModel(options, world.communicator)
       bench.products = try ProductChoice.settle(options.gemm, bench.arena, earlier: nil, world.communicator).summary
       for _ in 0..<2 { try bench.step() }

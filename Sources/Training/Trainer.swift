@@ -42,8 +42,9 @@ final class Trainer {
     while index < experiment.length.totalSteps {
       let start = monotonicSeconds()
       let batch = try observer.waitForData { try loader.next() }  // 2 batch
-      var result = try step.gradients(of: batch, at: index)  // 3 forward, 4 backward with overlapped reduction
-      let wishes = try agree(on: requests(after: index, loader))  // 5 agree
+      // 3 forward, 4 backward with overlapped reduction, 5 agree
+      var result = try step.gradients(of: batch, at: index, wishes: { requests(loader) })
+      let wishes = result.wishes
       guard result.isFinite else { throw try observer.recordNonFinite(result, batch, at: index) }
       let updating = monotonicSeconds()
       try step.update(result, at: index)  // 6 update, 7 after
@@ -62,20 +63,13 @@ final class Trainer {
   }
 
   /// What this rank would like to happen at the end of this step.
-  private func requests(after index: Int, _ loader: Loader) -> StepWishes {
+  private func requests(_ loader: Loader) -> StepWishes {
     let isCoordinator = experiment.communicator.rank == 0
     return StepWishes(
       signal: Double(StopSignal.pending ?? 0),
       timeIsUp: isCoordinator && deadline.isNear(step: observer.slowestStep, save: store.slowestSave) ? 1 : 0,
       saveDue: isCoordinator && store.minutesAreUp ? 1 : 0,
       badImages: Double(observer.collectBadImages(loader)))
-  }
-
-  /// The sums of all ranks' wishes. Collective.
-  private func agree(on wishes: StepWishes) throws -> StepWishes {
-    let values = try experiment.communicator.allReduceSum(
-      [wishes.signal, wishes.timeIsUp, wishes.saveDue, wishes.badImages])
-    return StepWishes(signal: values[0], timeIsUp: values[1], saveDue: values[2], badImages: values[3])
   }
 
   private func stopReason(_ wishes: StepWishes, done: Int) -> String? {
@@ -90,10 +84,22 @@ final class Trainer {
 
 /// What ranks ask for at a step boundary; sums over the ranks once agreed.
 struct StepWishes {
-  var signal: Double
-  var timeIsUp: Double
-  var saveDue: Double
-  var badImages: Double
+  var signal = 0.0
+  var timeIsUp = 0.0
+  var saveDue = 0.0
+  var badImages = 0.0
+}
+
+extension StepWishes {
+  static let count = 4
+
+  /// As numbers that can be summed.
+  var values: [Double] { [signal, timeIsUp, saveDue, badImages] }
+
+  /// The first `count` of `values`.
+  init(_ values: [Double]) {
+    self.init(signal: values[0], timeIsUp: values[1], saveDue: values[2], badImages: values[3])
+  }
 }
 
 /// A number from the environment, or nil when it is absent or no number.

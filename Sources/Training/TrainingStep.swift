@@ -16,6 +16,8 @@ struct StepResult {
   var gradientNorm: Double
   var sumOfSquares: Double
   var times = StepTimes()
+  /// What all ranks together ask for.
+  var wishes = StepWishes()
 
   /// Whether loss and all gradients are finite.
   var isFinite: Bool { loss.isFinite && nonFinite == 0 && sumOfSquares.isFinite }
@@ -49,8 +51,11 @@ final class TrainingStep {
 
   /// Leaves the gradients of the global mean loss in the arena of every rank.
   ///
+  /// - Parameter wishes: what this rank asks for, taken after backward: it travels with the losses, in one message.
   /// - Collective: all ranks.
-  func gradients(of batch: Batch, at index: Int, draws: DrawRecorder? = nil) throws -> StepResult {
+  func gradients(
+    of batch: Batch, at index: Int, draws: DrawRecorder? = nil, wishes: () -> StepWishes = { StepWishes() }
+  ) throws -> StepResult {
     let method = experiment.method
     experiment.communicator.enter(phase: "step")
     var times = StepTimes()
@@ -75,11 +80,13 @@ final class TrainingStep {
     }
     let waiting = monotonicSeconds()
     let reduced = try OpClock.measure(.communication) { try buckets.finish() }
-    sums = try experiment.communicator.allReduceSum(sums)
+    let agreed = try experiment.communicator.allReduceSum(wishes().values + sums)
+    sums = Array(agreed.dropFirst(StepWishes.count))
     times.communication = monotonicSeconds() - waiting
     return StepResult(
       loss: sums[0], parts: zip(names, sums.dropFirst()).map { ($0, $1) }, nonFinite: reduced.nonFinite,
-      gradientNorm: reduced.sumOfSquares.squareRoot(), sumOfSquares: reduced.sumOfSquares, times: times)
+      gradientNorm: reduced.sumOfSquares.squareRoot(), sumOfSquares: reduced.sumOfSquares, times: times,
+      wishes: StepWishes(agreed))
   }
 
   /// Clips, updates the weights and lets the method move its teachers, queues and centres.

@@ -1,6 +1,5 @@
 import ArgumentParser
 import Basics
-import Messaging
 import Pipeline
 import Tensors
 import Training
@@ -110,41 +109,6 @@ struct BenchCommand: ParsableCommand {
     }
   }
 
-  /// `sslmpi bench allreduce`
-  struct AllReduce: ParsableCommand {
-    static let configuration = CommandConfiguration(
-      commandName: "allreduce", abstract: "Sums over all ranks, 4 KiB to 64 MiB.",
-      discussion: "mpirun -n 4 sslmpi bench allreduce")
-
-    @Option(help: "Repetitions of each size.") var repetitions = 11
-    @Flag(help: "One JSON object.") var json = false
-
-    func validate() throws { try requirePositive([("--repetitions", repetitions)]) }
-
-    func run() throws {
-      try Session.run { world in
-        let timings = try AllReduceBenchmark.run(world.communicator, repetitions: repetitions)
-        if json {
-          let sizes = timings.map { timing in
-            JSON.object([
-              ("bytes", .int(timing.bytes)), ("median_us", .double(timing.medianMicroseconds)),
-              ("gb_per_s", .double(timing.gigabytesPerSecond)), ("bus_gb_per_s", .double(timing.busGigabytesPerSecond)),
-            ])
-          }
-          Output.result(JSON.object([("ranks", .int(world.communicator.size)), ("sizes", .array(sizes))]).line)
-          return .done
-        }
-        Output.result("bytes".padded(to: 12) + "median us".padded(to: 14) + "GB/s".padded(to: 10) + "bus GB/s")
-        for timing in timings {
-          Output.result(
-            String(timing.bytes).padded(to: 12) + rounded(timing.medianMicroseconds).padded(to: 14)
-              + rounded(timing.gigabytesPerSecond).padded(to: 10) + rounded(timing.busGigabytesPerSecond))
-        }
-        return .done
-      }.end()
-    }
-  }
-
   /// `sslmpi bench jpeg`
   struct Decoding: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -177,9 +141,10 @@ struct BenchCommand: ParsableCommand {
 extension StepBenchmark.Workload: ExpressibleByArgument {}
 extension ProductEngine: ExpressibleByArgument {}
 
-private func requirePositive(_ values: [(String, Int)]) throws {
+/// Refuses options below 1.
+func requirePositive(_ values: [(String, Int)]) throws {
   for (name, value) in values where value < 1 { throw ValidationError("\(name) must be at least 1, not \(value).") }
 }
 
 /// A measured number with two decimals.
-private func rounded(_ value: Double) -> String { "\((value * 100).rounded() / 100)" }
+func rounded(_ value: Double) -> String { "\((value * 100).rounded() / 100)" }

@@ -39,6 +39,19 @@ final class InterruptionTests: XCTestCase {
     XCTAssertEqual(next.code, 75, next.errors)
   }
 
+  /// The other ranks wait in shared memory, where no library looks after them.
+  func testARankThatFreezesEndsTheJobWithCode5() throws {
+    let run = TinyRun()
+    let often = ["runtime.comm.allreduce=window", "runtime.hang_timeout=5 s"]
+    let started = ProgramRun.start(run.arguments(steps: InterruptionTests.endless, often), ranks: 2)
+    started.waitForErrors(containing: "[12/")
+    let rank = try XCTUnwrap(childPrograms(of: started.process.processIdentifier).last)
+    kill(rank, SIGSTOP)
+    let result = started.wait()
+    XCTAssertEqual(result.code, ExitCode.rankLost.rawValue, result.errors)
+    XCTAssert(result.errors.contains("has not ended after 5 s; it waits for rank 1"), result.errors)
+  }
+
   /// A limit on the size of files stands for a full disk: the same error, and no disk to fill. It is above what MPI
   /// needs for itself and below a checkpoint of this model (19 MB).
   func testADiskThatFillsUpLeavesTheRunAliveAndTheOldCheckpointWhole() throws {

@@ -83,6 +83,22 @@ final class RankInvarianceTests: XCTestCase {
     XCTAssertEqual(try FileManager.default.contentsOfDirectory(atPath: watched.directory + "/viz").count, 6)
   }
 
+  /// Two ranks of a node: through shared memory or by MPI, during backward or after it, the same bits.
+  func testTheRouteOfGradientsDoesNotChangeTheResult() throws {
+    let reference = TinyRun()
+    let first = reference.train(steps: 4, ranks: 2, ["runtime.comm.allreduce=window"])
+    XCTAssertEqual(first.code, 0, first.errors)
+    XCTAssert(first.errors.contains("through memory shared by the ranks of a node"), first.errors)
+    for other in [["allreduce=mpi"], ["allreduce=window", "overlap=false", "bucket_mib=0.01"]] {
+      let run = TinyRun()
+      let result = run.train(steps: 4, ranks: 2, other.map { "runtime.comm.\($0)" })
+      XCTAssertEqual(result.code, 0, result.errors)
+      XCTAssertEqual(result.errors.contains("by MPI_Allreduce (as set)"), other == ["allreduce=mpi"], result.errors)
+      XCTAssertEqual(try run.losses(), try reference.losses())
+      XCTAssertEqual(try run.tensors(4), try reference.tensors(4))
+    }
+  }
+
   func testMicroBatchesDoNotChangeTheResult() throws {
     let (whole, parts) = (TinyRun(), TinyRun())
     XCTAssertEqual(whole.train(steps: 4).code, 0)

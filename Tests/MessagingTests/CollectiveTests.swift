@@ -142,13 +142,24 @@ final class CollectiveTests: XCTestCase {
 
   func testBenchmarkCountsBytes() throws {
     let communicator = try sharedCommunicator()
-    let timings = try AllReduceBenchmark.run(communicator, sizes: [0, 10, 4096], repetitions: 2)
-    XCTAssertEqual(timings.map(\.bytes), [4, 8, 4096])
-    for timing in timings {
-      XCTAssertEqual(
-        timing.gigabytesPerSecond, Double(timing.bytes) / timing.medianMicroseconds * 1e-3,
-        accuracy: 1e-9 * timing.gigabytesPerSecond)
+    for wish in [AllReduceWish.mpi, .auto] {
+      let hasWindow = try communicator.chooseAllReduce(wish) == .window
+      XCTAssertEqual(hasWindow, wish == .auto && communicator.size > 1)
+      let timings = try AllReduceBenchmark.run(communicator, sizes: [0, 10, 4096], repetitions: 2)
+      XCTAssertEqual(timings.map(\.bytes), [4, 8, 4096])
+      for timing in timings {
+        XCTAssertEqual(timing.window != nil, hasWindow)
+        for rate in [timing.mpi, timing.window].compactMap({ $0 }) {
+          XCTAssertEqual(
+            rate.gigabytesPerSecond, Double(timing.bytes) / rate.medianMicroseconds * 1e-3,
+            accuracy: 1e-9 * rate.gigabytesPerSecond)
+        }
+        if let ratio = timing.ratio {
+          XCTAssertTrue(0 < ratio.least && ratio.least <= ratio.median && ratio.median <= ratio.largest)
+        }
+      }
     }
+    try communicator.chooseAllReduce(.mpi)
   }
 
   /// A length that differs between ranks; rank 1 has nothing.

@@ -96,6 +96,30 @@ final class GradientBucketsTests: XCTestCase {
     }
   }
 
+  /// Through shared memory the gradients are those of MPI up to rounding, with two ranks bit for bit, and overlap
+  /// changes nothing either.
+  func testSharedMemoryChangesNothing() throws {
+    let communicator = try World.start().communicator
+    var results: [[UInt32]] = []
+    var gradients: [[Float]] = []
+    for wish in [AllReduceWish.mpi, .auto] {
+      try communicator.chooseAllReduce(wish)
+      for overlap in [true, false] {
+        let arena = makeArena()
+        let buckets = GradientBuckets(
+          arena: arena, communicator: communicator, bucketBytes: 1000, overlap: overlap)
+        _ = try step(arena, buckets, rank: communicator.rank, order: backward)
+        results.append(bits(arena))
+        gradients.append(arena.gradients.array)
+      }
+    }
+    try communicator.chooseAllReduce(.mpi)
+    XCTAssertEqual(results[0], results[1])
+    XCTAssertEqual(results[2], results[3])
+    if communicator.size <= 2 { XCTAssertEqual(results[0], results[2]) }
+    expectClose(gradients[2], gradients[0], relative: 1e-5, absolute: 1e-6)
+  }
+
   func testRanksMayFinishInDifferentOrders() throws {
     let communicator = try World.start().communicator
     let count = Self.shapes.count

@@ -21,6 +21,7 @@ final class ValueTests: XCTestCase {
       ("log: {every: 0 steps}", "cannot be every 0 steps"),
       ("runtime: {hang_timeout: 10}", "10 min"),
       ("checkpoint: {engine: mpio}", "did you mean mpiio?"),
+      ("runtime: {comm: {allreduce: windw}}", "did you mean window?"),
       ("log: {tensorboard: true}", "not available yet"),
       ("name: a/b", "cannot name a directory"),
     ]
@@ -56,6 +57,7 @@ final class ValueTests: XCTestCase {
     XCTAssertNil(settings.train.microBatch)
     XCTAssertNil(settings.runtime.timeLimit)
     XCTAssertEqual(settings.runtime.hangTimeout, 600)
+    XCTAssertEqual(settings.runtime.allReduce, "auto")
     XCTAssertEqual(settings.name, "mae-vit_small_patch16_224")
   }
 

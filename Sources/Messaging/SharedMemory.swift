@@ -1,0 +1,69 @@
+import Basics
+import CMPI
+import Glibc
+
+/// A block of memory that all ranks of a node map.
+///
+/// It is a POSIX object rather than `MPI_Win_allocate_shared`, because a full /dev/shm must be an error on every rank:
+/// Open MPI 4.1 leaves the other ranks waiting when its first one cannot make the file, and a file that is not backed
+/// by memory kills whoever touches it later. The object has no name any more when `open` returns, so nothing is left
+/// behind however the job ends.
+struct SharedMemory: @unchecked Sendable {
+  private static let nameBytes = 64
+  /// A limit on the size of files must be an error of the call, not a signal that ends the process.
+  private static let limitIsAnError: Void = { _ = signal(SIGXFSZ, SIG_IGN) }()
+
+  let base: UnsafeMutableRawPointer
+  private let bytes: Int
+
+  /// Maps `bytesPerRank` zeros for each rank of `group`, each part on the memory node of its rank.
+  /// - Parameters:
+  ///   - bytesPerRank: a multiple of the page size.
+  /// - Returns: what went wrong on this rank, when something did: the caller lets the ranks agree.
+  /// - Throws: what the MPI library reported.
+  /// - Collective: all ranks of `group`.
+  static func open(
+    bytesPerRank: Int, group: MPI_Comm, rank: Int, ranks: Int, place: String
+  ) throws(Failure) -> Result<SharedMemory, Failure> {
+    limitIsAnError
+    var name = [CChar](repeating: 0, count: nameBytes)
+    var file: Int32 = -1
+    var fault: Int32 = 0
+    if rank == 0 {
+      let text = "/sslmpi-\(getpid())-\(Int(monotonicSeconds() * 1e9))"
+      for (index, byte) in text.utf8.prefix(nameBytes - 1).enumerated() { name[index] = CChar(bitPattern: byte) }
+      file = shm_open(name, O_RDWR | O_CREAT | O_EXCL, 0o600)
+      if file < 0 || ftruncate(file, bytesPerRank * ranks) != 0 { fault = errno }
+    }
+    try MPISession.check(MPI_Bcast(&name, Int32(nameBytes), cmpi_byte(), 0, group), "MPI_Bcast", place)
+    if rank != 0 {
+      file = shm_open(name, O_RDWR, 0)
+      if file < 0 { fault = errno }
+    }
+    // Each rank takes the pages of its own part: they lie close to it, and a full memory shows here and not later.
+    if fault == 0 { fault = posix_fallocate(file, rank * bytesPerRank, bytesPerRank) }
+    var base: UnsafeMutableRawPointer?
+    if fault == 0 {
+      base = mmap(nil, bytesPerRank * ranks, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0)
+      if base == MAP_FAILED { fault = errno }
+    }
+    if file >= 0 { close(file) }
+    try MPISession.check(MPI_Barrier(group), "MPI_Barrier", place)
+    if rank == 0 { shm_unlink(name) }
+    guard fault == 0, let base else { return .failure(.sharedMemory(bytes: bytesPerRank * ranks, fault)) }
+    return .success(SharedMemory(base: base, bytes: bytesPerRank * ranks))
+  }
+
+  func unmap() { munmap(base, bytes) }
+}
+
+extension Failure {
+  fileprivate static func sharedMemory(bytes: Int, _ number: Int32) -> Failure {
+    let mebibytes = (Double(bytes) / 1_048_576 * 10).rounded() / 10
+    return Failure(
+      .unavailable,
+      "\(mebibytes) MiB of memory shared by the ranks of a node cannot be had: \(String(cString: strerror(number)))",
+      at: "/dev/shm",
+      hint: "enlarge /dev/shm (containers: --shm-size=1g, --ipc=host), or set runtime.comm.allreduce=mpi")
+  }
+}
