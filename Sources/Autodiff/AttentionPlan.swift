@@ -33,11 +33,7 @@ struct AttentionPlan {
         let part = start..<min(start + group, range.upperBound)
         let rows = part.count * tokens
         let qkv = (saved?.rows(part) ?? unsaved?.rows(0..<rows) ?? x).reshaped([rows, 3 * width])
-        Kernels.repeatRow(bias, into: qkv, rows: 0..<rows)
-        Matmul.multiply(
-          x.pointer + start * tokens * width, width, weight.pointer, width, transposeB: true, qkv.pointer, 3 * width,
-          m: rows, n: 3 * width, k: width, accumulate: true,
-          engine: Matmul.engine(.forward, n: 3 * width, k: width))
+        project(x, weight, bias, start, into: qkv)
         for image in part {
           forwardImage(
             qkv.pointer + (image - start) * tokens * 3 * width, scratch,
@@ -45,6 +41,17 @@ struct AttentionPlan {
         }
       }
     }
+  }
+
+  /// The queries, keys and values of the images from `start` on, on the calling thread.
+  ///
+  /// - Shapes: x [B, N, D] -> qkv [R, 3 D] for as many images as fit
+  private func project(_ x: Tensor, _ weight: Tensor, _ bias: Tensor, _ start: Int, into qkv: Tensor) {
+    let rows = qkv.shape.leading
+    Kernels.repeatRow(bias, into: qkv, rows: 0..<rows)
+    Matmul.multiply(
+      x.pointer + start * tokens * width, width, weight.pointer, width, transposeB: true, qkv.pointer, 3 * width,
+      m: rows, n: 3 * width, k: width, accumulate: true, engine: Matmul.engine(.forward, n: 3 * width, k: width))
   }
 
   private func forwardImage(
@@ -67,7 +74,8 @@ struct AttentionPlan {
   }
 
   func backward(
-    _ dy: Tensor, overwriting qkv: Tensor, logSums: Tensor, _ weight: Tensor, biasGradient: Tensor?, into dx: Tensor?
+    _ dy: Tensor, overwriting qkv: Tensor, madeAgainFrom source: (x: Tensor, bias: Tensor)?, logSums: Tensor,
+    _ weight: Tensor, biasGradient: Tensor?, into dx: Tensor?
   ) {
     let bias = biasGradient ?? Tensor(uninitialized: [3 * width])
     Team.splitSumming(images, into: [bias]) { range, sums in
@@ -76,6 +84,7 @@ struct AttentionPlan {
         let part = start..<min(start + group, range.upperBound)
         let rows = part.count * tokens
         let dqkv = qkv.rows(part)
+        if let source { project(source.x, weight, source.bias, start, into: dqkv) }
         for image in part {
           backwardImage(
             dy.pointer + image * tokens * width, scratch, logSums: logSums.pointer + image * heads * tokens,

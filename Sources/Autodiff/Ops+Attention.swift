@@ -8,21 +8,27 @@ import Tensors
 /// gradient.
 /// - Shapes: x [B, N, D]; qkvWeight [3 D, D], qkvBias [3 D] (which, head, element) -> [B, N, D]
 /// - Gradient: to x and both parameters; that of the key bias is exactly 0, as it is mathematically.
-/// - Memory: keeps qkv [B, N, 3 D] and the log-sum-exp [B, heads, N].
-public func selfAttention(_ x: Variable, qkvWeight: Parameter, qkvBias: Parameter, heads: Int) -> Variable {
+/// - Parameter keepsQKV: false to run the qkv product again in backward, group by group: the same bits.
+/// - Memory: keeps qkv [B, N, 3 D] unless told otherwise, and the log-sum-exp [B, heads, N].
+public func selfAttention(
+  _ x: Variable, qkvWeight: Parameter, qkvBias: Parameter, heads: Int, keepsQKV: Bool = true
+) -> Variable {
   let plan = AttentionPlan(x.shape, qkvWeight.shape, heads: heads)
-  let (input, needsInput) = (x.value, x.needsGradient)
+  let (kept, needsInput) = (x.kept, x.needsGradient)
   let y = Tensor(uninitialized: x.shape)
   let logSums = Tensor(uninitialized: [plan.images, heads, plan.tokens])
-  let qkv = Tape.records([x], [qkvWeight, qkvBias]) ? Tensor(uninitialized: plan.qkvShape) : nil  // [B, N, 3 D]
+  let isKept = keepsQKV && Tape.records([x], [qkvWeight, qkvBias])
+  let saved = isKept ? Tensor(uninitialized: plan.qkvShape) : nil  // [B, N, 3 D]
   OpClock.measure(.attention) {
-    plan.forward(input, qkvWeight.matrix, qkvBias.value, saving: qkv, logSums: logSums, into: y)
+    plan.forward(x.value, qkvWeight.matrix, qkvBias.value, saving: saved, logSums: logSums, into: y)
   }
-  guard let qkv else { return Variable(constant: y) }
   return record(y, from: [x], using: [qkvWeight, qkvBias], as: .attention) { dy in
+    let input = kept.value
     let dx = needsInput ? Tensor(uninitialized: input.shape) : nil
+    let qkv = saved ?? Tensor(uninitialized: plan.qkvShape)
     plan.backward(
-      dy, overwriting: qkv, logSums: logSums, qkvWeight.matrix, biasGradient: qkvBias.wantedGradient, into: dx)
+      dy, overwriting: qkv, madeAgainFrom: saved == nil ? (input, qkvBias.value) : nil, logSums: logSums,
+      qkvWeight.matrix, biasGradient: qkvBias.wantedGradient, into: dx)
     if !qkvWeight.isFrozen { Matmul.weightGradient(qkv, input, into: qkvWeight.gradientMatrix) }
     return [dx]
   }

@@ -24,6 +24,12 @@ public struct ResidualStream {
     self.branchBias = branchBias
   }
 
+  /// The stream with its pending branch added.
+  func added() -> ResidualStream {
+    guard let branch, let branchBias else { return self }
+    return ResidualStream(residualSum(sum, branch: branch, branchBias: branchBias))
+  }
+
   /// Adds the pending branch and normalises.
   ///
   /// - Shapes: -> sum [B, N, D], normalized [B, N, D].
@@ -52,11 +58,13 @@ public struct Attention {
   let qkv: Linear
   let projection: Linear
   let heads: Int
+  private let keepsQKV: Bool
 
   /// Declares `attn.qkv` and `attn.proj`.
   public init(width: Int, heads: Int, _ builder: ModelBuilder) {
     precondition(width % heads == 0, "Attention: width \(width) is not a multiple of \(heads) heads")
     self.heads = heads
+    keepsQKV = builder.recompute != .attention
     (qkv, projection) = builder.scope("attn") {
       (Linear("qkv", from: width, to: 3 * width, builder), Linear("proj", from: width, to: width, builder))
     }
@@ -66,7 +74,8 @@ public struct Attention {
   ///
   /// - Shapes: x [B, N, D] -> [B, N, D], or [B, k, D] of the k tokens to keep.
   public func callAsFunction(_ x: Variable, keeping selection: TokenSelection? = nil) -> Variable {
-    let mixed = selfAttention(x, qkvWeight: qkv.weight, qkvBias: qkv.bias, heads: heads)  // [B, N, D]
+    let mixed = selfAttention(
+      x, qkvWeight: qkv.weight, qkvBias: qkv.bias, heads: heads, keepsQKV: keepsQKV)  // [B, N, D]
     return projection.withoutBias(selection?(mixed) ?? mixed)
   }
 }
@@ -78,9 +87,11 @@ public struct Block {
   let norm2: LayerNorm
   let fc1: Linear
   let fc2: Linear
+  private let recompute: Recompute
 
   /// Declares `norm1`, `attn`, `norm2`, `mlp.fc1` and `mlp.fc2`.
   public init(width: Int, heads: Int, hidden: Int, _ builder: ModelBuilder) {
+    recompute = builder.recompute
     norm1 = LayerNorm("norm1", width: width, builder)
     attention = Attention(width: width, heads: heads, builder)
     norm2 = LayerNorm("norm2", width: width, builder)
@@ -97,14 +108,37 @@ public struct Block {
   public func callAsFunction(
     _ stream: ResidualStream, keeping selection: TokenSelection? = nil
   ) -> (input: Variable, output: ResidualStream) {
-    let first = stream.normalized(by: norm1)
+    guard recompute == .block else {
+      let first = stream.normalized(by: norm1)
+      let (sum, branch) = branches(first.sum, first.normalized, keeping: selection)
+      return (first.sum, ResidualStream(sum: sum, branch: branch, branchBias: fc2.bias))
+    }
+    let start = stream.added().sum
+    let ends = recomputed(from: [start], using: parameters) { start in
+      let first = ResidualStream(start[0]).normalized(by: norm1)
+      let (sum, branch) = branches(first.sum, first.normalized, keeping: selection)
+      return [sum, branch]
+    }
+    return (start, ResidualStream(sum: ends[0], branch: ends[1], branchBias: fc2.bias))
+  }
+
+  /// Everything after the first norm: the second residual sum and the MLP's branch, its bias left out.
+  ///
+  /// - Shapes: sum, normalized [B, N, D] -> two times [B, N, D], or [B, k, D] of the k tokens to keep.
+  private func branches(
+    _ sum: Variable, _ normalized: Variable, keeping selection: TokenSelection?
+  ) -> (sum: Variable, branch: Variable) {
     let attended = ResidualStream(
-      sum: selection?(first.sum) ?? first.sum, branch: attention(first.normalized, keeping: selection),
+      sum: selection?(sum) ?? sum, branch: attention(normalized, keeping: selection),
       branchBias: attention.projection.bias)
     let second = attended.normalized(by: norm2)
-    let hidden = linearBiasGELU(second.normalized, fc1.weight, bias: fc1.bias)  // [B, N, 4D]
-    let branch = fc2.withoutBias(hidden)  // [B, N, D]
-    return (first.sum, ResidualStream(sum: second.sum, branch: branch, branchBias: fc2.bias))
+    return (second.sum, mlp(second.normalized, fc1.weight, bias1: fc1.bias, fc2.weight))
+  }
+
+  /// What `recomputed` covers: all but the bias that stays pending.
+  private var parameters: [Parameter] {
+    [norm1.weight, norm1.bias, norm2.weight, norm2.bias, fc1.weight, fc1.bias, fc2.weight]
+      + [attention.qkv, attention.projection].flatMap { [$0.weight, $0.bias] }
   }
 }
 
