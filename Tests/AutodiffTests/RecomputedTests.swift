@@ -36,11 +36,11 @@ final class RecomputedTests: XCTestCase {
         let plain = gradients(body, join)
         XCTAssertEqual(gradients({ recomputed(from: $0, using: used, body) }, join), plain)
         let nested = gradients(
-          { recomputed(from: $0, using: used) { recomputed(from: $0, using: used, body) } }, join)
+          { recomputed(from: $0, using: self.used) { recomputed(from: $0, using: self.used, self.body) } }, join)
         XCTAssertEqual(nested, plain)
       }
     }
-    let check = gradientCheck(inputs: [x, x], parameters: used) { inputs in
+    let check = gradientCheck(inputs: [x, tensor([5, 6], seed: 6)], parameters: used) { inputs in
       let y = recomputed(from: inputs, using: used, body)
       return add(scale(y[0], by: 0.5), y[1])
     }
