@@ -53,6 +53,25 @@ public struct TokenSelection {
   func callAsFunction(_ x: Variable) -> Variable { gatherTokens(x, indices: indices, perImage: perImage) }
 }
 
+/// Tokens before they stand in their places: each image's own, and those that all images share.
+public struct SharedTokens {
+  let own: Variable
+  let shared: Variable
+  let places: TokenPlaces
+
+  /// - Shapes: own [B, M, D], shared [P, D].
+  public init(own: Variable, shared: Variable, places: TokenPlaces) {
+    self.own = own
+    self.shared = shared
+    self.places = places
+  }
+
+  /// The tokens of every image in their places.
+  ///
+  /// - Shapes: -> [B, N, D].
+  public func placed() -> Variable { placeTokens(own: own, shared: shared, places) }
+}
+
 /// Multi-head self-attention with one fused query-key-value layer.
 public struct Attention {
   let qkv: Linear
@@ -76,6 +95,16 @@ public struct Attention {
   public func callAsFunction(_ x: Variable, keeping selection: TokenSelection? = nil) -> Variable {
     let mixed = selfAttention(
       x, qkvWeight: qkv.weight, qkvBias: qkv.bias, heads: heads, keepsQKV: keepsQKV)  // [B, N, D]
+    return projection.withoutBias(selection?(mixed) ?? mixed)
+  }
+
+  /// The same for tokens that images share in part.
+  ///
+  /// - Shapes: own [B, M, D], shared [P, D] -> [B, N, D], or [B, k, D] of the k tokens to keep.
+  func callAsFunction(_ x: SharedTokens, keeping selection: TokenSelection?) -> Variable {
+    let mixed = selfAttention(
+      own: x.own, shared: x.shared, x.places, qkvWeight: qkv.weight, qkvBias: qkv.bias, heads: heads,
+      keepsQKV: keepsQKV)  // [B, N, D]
     return projection.withoutBias(selection?(mixed) ?? mixed)
   }
 }
@@ -110,29 +139,44 @@ public struct Block {
   ) -> (input: Variable, output: ResidualStream) {
     guard recompute == .block else {
       let first = stream.normalized(by: norm1)
-      let (sum, branch) = branches(first.sum, first.normalized, keeping: selection)
-      return (first.sum, ResidualStream(sum: sum, branch: branch, branchBias: fc2.bias))
+      return (first.sum, output(branches(first.sum, attention(first.normalized, keeping: selection), selection)))
     }
     let start = stream.added().sum
     let ends = recomputed(from: [start], using: parameters) { start in
       let first = ResidualStream(start[0]).normalized(by: norm1)
-      let (sum, branch) = branches(first.sum, first.normalized, keeping: selection)
-      return [sum, branch]
+      return branches(first.sum, attention(first.normalized, keeping: selection), selection)
     }
-    return (start, ResidualStream(sum: ends[0], branch: ends[1], branchBias: fc2.bias))
+    return (start, output(ends))
   }
 
-  /// Everything after the first norm: the second residual sum and the MLP's branch, its bias left out.
+  /// Runs the block on tokens that images share in part: the first norm and the qkv product take each of those once.
   ///
-  /// - Shapes: sum, normalized [B, N, D] -> two times [B, N, D], or [B, k, D] of the k tokens to keep.
-  private func branches(
-    _ sum: Variable, _ normalized: Variable, keeping selection: TokenSelection?
-  ) -> (sum: Variable, branch: Variable) {
-    let attended = ResidualStream(
-      sum: selection?(sum) ?? sum, branch: attention(normalized, keeping: selection),
-      branchBias: attention.projection.bias)
-    let second = attended.normalized(by: norm2)
-    return (second.sum, mlp(second.normalized, fc1.weight, bias1: fc1.bias, fc2.weight))
+  /// - Shapes: tokens of [B, N, D] -> stream of [B, N, D], or [B, k, D] of the k tokens to keep.
+  func callAsFunction(_ tokens: SharedTokens, keeping selection: TokenSelection?) -> ResidualStream {
+    func run(_ parts: [Variable]) -> [Variable] {
+      let (own, shared) = (
+        ResidualStream(parts[0]).normalized(by: norm1), ResidualStream(parts[1]).normalized(by: norm1)
+      )
+      let sums = SharedTokens(own: own.sum, shared: shared.sum, places: tokens.places)
+      let normalized = SharedTokens(own: own.normalized, shared: shared.normalized, places: tokens.places)
+      return branches(sums.placed(), attention(normalized, keeping: selection), selection)
+    }
+    let parts = [tokens.own, tokens.shared]
+    return output(recompute == .block ? recomputed(from: parts, using: parameters, run) : run(parts))
+  }
+
+  /// What follows on attention: the second residual sum and the MLP's branch, its bias left out.
+  ///
+  /// - Shapes: sum [B, N, D], attended [B, N, D] or [B, k, D] -> two times the shape of `attended`.
+  private func branches(_ sum: Variable, _ attended: Variable, _ selection: TokenSelection?) -> [Variable] {
+    let stream = ResidualStream(
+      sum: selection?(sum) ?? sum, branch: attended, branchBias: attention.projection.bias)
+    let second = stream.normalized(by: norm2)
+    return [second.sum, mlp(second.normalized, fc1.weight, bias1: fc1.bias, fc2.weight)]
+  }
+
+  private func output(_ ends: [Variable]) -> ResidualStream {
+    ResidualStream(sum: ends[0], branch: ends[1], branchBias: fc2.bias)
   }
 
   /// What `recomputed` covers: all but the bias that stays pending.
@@ -173,7 +217,7 @@ public struct BlockStack {
     var stream = ResidualStream(tokens)
     var tapped = taps.map { _ in tokens }
     for (depth, block) in blocks.enumerated() {
-      let step = block(stream, keeping: depth == blocks.count - 1 ? selection : nil)
+      let step = block(stream, keeping: isLast(depth) ? selection : nil)
       for (place, tap) in taps.enumerated() where tap == depth { tapped[place] = step.input }
       stream = step.output
     }
@@ -181,4 +225,18 @@ public struct BlockStack {
     for (place, tap) in taps.enumerated() where tap == blocks.count { tapped[place] = end.sum }
     return (end.normalized, tapped)
   }
+
+  /// Runs all blocks on tokens that images share in part.
+  ///
+  /// - Returns: the tokens after the final norm, [B, N, D], or [B, k, D] with a selection of k tokens.
+  public func callAsFunction(_ tokens: SharedTokens, keeping selection: TokenSelection? = nil) -> Variable {
+    guard let first = blocks.first else { return self(tokens.placed(), keeping: selection).last }
+    var stream = first(tokens, keeping: isLast(0) ? selection : nil)
+    for (depth, block) in blocks.enumerated().dropFirst() {
+      stream = block(stream, keeping: isLast(depth) ? selection : nil).output
+    }
+    return stream.normalized(by: norm).normalized
+  }
+
+  private func isLast(_ depth: Int) -> Bool { depth == blocks.count - 1 }
 }
