@@ -86,12 +86,9 @@ public struct MAEDecoder {
     let visible = addPositions(embed(latent), positions, indices: mask.visible)  // [B, 1 + k, 512]
     let removed = addPositions(token: maskToken, positions)  // [L, 512]
     let own = 1 + mask.keep
-    let sources = (0..<mask.images).flatMap { image in
-      [0]
-        + (0..<mask.tokens).map { patch in
-          let order = Int(mask.restore[image * mask.tokens + patch])
-          return Int32(order < mask.keep ? 1 + order : own + patch)
-        }
+    let sources: [Int32] = (0..<mask.images).flatMap { image in
+      let order = mask.restore[image * mask.tokens..<(image + 1) * mask.tokens].map(Int.init)
+      return [0] + order.enumerated().map { Int32($1 < mask.keep ? 1 + $1 : own + $0) }
     }
     return SharedTokens(
       own: visible, shared: removed,
