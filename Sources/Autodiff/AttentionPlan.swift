@@ -23,27 +23,52 @@ struct AttentionPlan {
   /// Images that go through together: enough rows for a product at full speed, few enough for the caches.
   private var group: Int { max(1, 1024 / tokens) }
 
+  /// Attention of all images, whose qkv `fill` writes for a few images at a time, on the thread that then uses it.
+  ///
+  /// - Shapes: saved [B, N, 3 D] or nil for scratch; logSums [B, heads, N]; y [B, N, D]
   func forward(
-    _ x: Tensor, _ weight: Tensor, _ bias: Tensor, saving saved: Tensor?, logSums: Tensor, into y: Tensor
+    saving saved: Tensor?, logSums: Tensor, into y: Tensor, fill: (_ part: Range<Int>, _ qkv: Tensor) -> Void
   ) {
     Team.split(images) { _, range in
       let scratch = AttentionScratch(self)
-      let unsaved = saved == nil ? Tensor(uninitialized: [min(group, range.count) * tokens, 3 * width]) : nil
-      for start in stride(from: range.lowerBound, to: range.upperBound, by: group) {
-        let part = start..<min(start + group, range.upperBound)
-        let rows = part.count * tokens
-        let qkv = (saved?.rows(part) ?? unsaved?.rows(0..<rows) ?? x).reshaped([rows, 3 * width])
-        Kernels.repeatRow(bias, into: qkv, rows: 0..<rows)
-        Matmul.multiply(
-          x.pointer + start * tokens * width, width, weight.pointer, width, transposeB: true, qkv.pointer, 3 * width,
-          m: rows, n: 3 * width, k: width, accumulate: true,
-          engine: Matmul.engine(.forward, n: 3 * width, k: width))
-        for image in part {
+      overGroups(of: range, in: saved) { part, qkv in
+        fill(part, qkv)
+        for (place, image) in part.enumerated() {
           forwardImage(
-            qkv.pointer + (image - start) * tokens * 3 * width, scratch,
-            logSums: logSums.pointer + image * heads * tokens, into: y.pointer + image * tokens * width)
+            qkv.pointer + place * tokens * 3 * width, scratch, logSums: logSums.pointer + image * heads * tokens,
+            into: y.pointer + image * tokens * width)
         }
       }
+    }
+  }
+
+  /// The queries, keys and values of some images, on the calling thread.
+  ///
+  /// - Shapes: x [B, N, D] -> qkv [n, N, 3 D]
+  func project(_ x: Tensor, _ weight: Tensor, _ bias: Tensor, _ part: Range<Int>, into qkv: Tensor) {
+    let rows = part.count * tokens
+    Kernels.repeatRow(bias, into: qkv, rows: 0..<rows)
+    Matmul.multiply(
+      x.pointer + part.lowerBound * tokens * width, width, weight.pointer, width, transposeB: true, qkv.pointer,
+      3 * width, m: rows, n: 3 * width, k: width, accumulate: true,
+      engine: Matmul.engine(.forward, n: 3 * width, k: width))
+  }
+
+  /// The gradient of the input of `project`, on the calling thread.
+  ///
+  /// - Shapes: dqkv [n, N, 3 D] -> dx [n, N, D]
+  func inputGradient(_ dqkv: Tensor, _ weight: Tensor, into dx: Tensor) {
+    Matmul.multiply(
+      dqkv.pointer, 3 * width, weight.pointer, width, dx.pointer, width, m: dx.shape.leading, n: width, k: 3 * width,
+      engine: Matmul.engine(.dataGradient, n: 3 * width, k: width))
+  }
+
+  /// A few images at a time with the place of their qkv: their rows of `saved`, or scratch of the calling thread.
+  private func overGroups(of range: Range<Int>, in saved: Tensor?, _ body: (Range<Int>, Tensor) -> Void) {
+    let place = saved ?? Tensor(uninitialized: [min(group, range.count), tokens, 3 * width])
+    for start in stride(from: range.lowerBound, to: range.upperBound, by: group) {
+      let part = start..<min(start + group, range.upperBound)
+      body(part, place.rows(saved == nil ? 0..<part.count : part))
     }
   }
 
@@ -66,30 +91,32 @@ struct AttentionPlan {
     }
   }
 
+  /// The gradient of qkv in its place. `fill` may write the qkv of a few images before; `finish` gets their gradient,
+  /// and this thread's sums for `totals`.
+  ///
+  /// - Shapes: dy [B, N, D]; saved [B, N, 3 D] or nil for scratch; biasGradient [3 D]
   func backward(
-    _ dy: Tensor, overwriting qkv: Tensor, logSums: Tensor, _ weight: Tensor, biasGradient: Tensor?, into dx: Tensor?
+    _ dy: Tensor, overwriting saved: Tensor?, logSums: Tensor, biasGradient: Tensor?, summing totals: [Tensor] = [],
+    fill: (_ part: Range<Int>, _ qkv: Tensor) -> Void,
+    finish: (_ part: Range<Int>, _ dqkv: Tensor, _ sums: [UnsafeMutablePointer<Float>]) -> Void
   ) {
     let bias = biasGradient ?? Tensor(uninitialized: [3 * width])
-    Team.splitSumming(images, into: [bias]) { range, sums in
+    Team.splitSumming(images, into: totals + [bias]) { range, sums in
       let scratch = AttentionScratch(self)
-      for start in stride(from: range.lowerBound, to: range.upperBound, by: group) {
-        let part = start..<min(start + group, range.upperBound)
-        let rows = part.count * tokens
-        let dqkv = qkv.rows(part)
-        for image in part {
+      let biasSums = sums[totals.count]
+      overGroups(of: range, in: saved) { part, qkv in
+        fill(part, qkv)
+        for (place, image) in part.enumerated() {
           backwardImage(
             dy.pointer + image * tokens * width, scratch, logSums: logSums.pointer + image * heads * tokens,
-            overwriting: dqkv.pointer + (image - start) * tokens * 3 * width)
+            overwriting: qkv.pointer + place * tokens * 3 * width)
         }
-        Kernels.addColumnSums(of: dqkv.pointer, rows: rows, width: 3 * width, to: sums[0])
-        guard let dx else { continue }
-        Matmul.multiply(
-          dqkv.pointer, 3 * width, weight.pointer, width, dx.pointer + start * tokens * width, width, m: rows,
-          n: width, k: 3 * width, engine: Matmul.engine(.dataGradient, n: 3 * width, k: width))
+        Kernels.addColumnSums(of: qkv.pointer, rows: part.count * tokens, width: 3 * width, to: biasSums)
+        finish(part, qkv, sums)
       }
       // A key bias shifts all scores of a query alike, and softmax does not see it: its gradient is 0. The sum of dK
       // is rounding noise, which Adam would blow up to full steps, different ones for every number of ranks.
-      (sums[0] + width).update(repeating: 0, count: width)
+      (biasSums + width).update(repeating: 0, count: width)
     }
   }
 

@@ -3,12 +3,20 @@ import Tensors
 
 /// What the tape knows beside its nodes; of the main thread.
 enum Tape {
-  nonisolated(unsafe) static var isRecording = true
+  nonisolated(unsafe) private static var isRecording = true
   nonisolated(unsafe) private static var count = 0
 
   /// Whether an operation on these goes on the tape.
   static func records(_ inputs: [Variable], _ parameters: [Parameter]) -> Bool {
     isRecording && (inputs.contains(where: \.needsGradient) || parameters.contains { !$0.isFrozen })
+  }
+
+  /// Runs `body` with recording switched on or off.
+  static func recording<R>(_ isOn: Bool, _ body: () throws -> R) rethrows -> R {
+    let before = isRecording
+    isRecording = isOn
+    defer { isRecording = before }
+    return try body()
   }
 
   static func nextNumber() -> Int {
@@ -56,7 +64,7 @@ final class Node {
   /// Rises as operations are recorded, so descending order is a valid order for backward.
   let number: Int
   let outputs: [Shape]
-  let op: OpClass
+  let op: OpClass?
   var slots: [GradientSlot]
   private(set) var parents: [Edge]
   private(set) var parameters: [Parameter]
@@ -64,7 +72,7 @@ final class Node {
   private(set) var isSpent = false
 
   init(
-    outputs: [Shape], parents: [Edge], parameters: [Parameter], op: OpClass,
+    outputs: [Shape], parents: [Edge], parameters: [Parameter], op: OpClass?,
     pullback: (([Tensor?]) -> [Tensor?])?
   ) {
     number = Tape.nextNumber()
@@ -82,7 +90,8 @@ final class Node {
     guard let pullback else { return }
     let gradients = slots.indices.map { slots[$0].take() }
     if gradients.contains(where: { $0 != nil }) {
-      for (parent, gradient) in zip(parents, OpClock.measure(op) { pullback(gradients) }) {
+      let passed = if let op { OpClock.measure(op) { pullback(gradients) } } else { pullback(gradients) }
+      for (parent, gradient) in zip(parents, passed) {
         guard let gradient, let node = parent.node else { continue }
         precondition(
           gradient.count == node.outputs[parent.output].count,
@@ -101,14 +110,16 @@ final class Node {
   }
 }
 
-/// Passes every node that `last` depends on, newest first, and reports parameters whose gradient is final.
-func runBackward(from last: Node) {
+/// Passes every node that the `last` ones depend on, newest first, and reports parameters whose gradient is final.
+///
+/// - Parameter isWhole: false for a part of the tape: other parts may use the same parameters, so none is reported.
+func runBackward(from last: [Node], isWhole: Bool = true) {
   var (nodes, uses) = reachable(from: last)
   nodes.sort { $0.number < $1.number }
   while let node = nodes.popLast() {
     let parameters = node.parameters
     node.propagate()
-    for parameter in parameters {
+    for parameter in parameters where isWhole {
       let left = (uses[ObjectIdentifier(parameter)] ?? 0) - 1
       uses[ObjectIdentifier(parameter)] = left
       if left == 0 { parameter.gradientReady?(parameter) }
@@ -116,12 +127,12 @@ func runBackward(from last: Node) {
   }
 }
 
-/// The nodes below `last` and how often each parameter is used by them.
-private func reachable(from last: Node) -> ([Node], uses: [ObjectIdentifier: Int]) {
+/// The nodes below the `last` ones, these included, and how often each parameter is used by them.
+private func reachable(from last: [Node]) -> ([Node], uses: [ObjectIdentifier: Int]) {
   var nodes: [Node] = []
   var uses: [ObjectIdentifier: Int] = [:]
-  var seen: Set<ObjectIdentifier> = [ObjectIdentifier(last)]
-  var waiting = [last]
+  var seen: Set<ObjectIdentifier> = []
+  var waiting = last.filter { seen.insert(ObjectIdentifier($0)).inserted }
   while let node = waiting.popLast() {
     nodes.append(node)
     for parameter in node.parameters { uses[ObjectIdentifier(parameter), default: 0] += 1 }

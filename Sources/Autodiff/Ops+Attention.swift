@@ -8,22 +8,80 @@ import Tensors
 /// gradient.
 /// - Shapes: x [B, N, D]; qkvWeight [3 D, D], qkvBias [3 D] (which, head, element) -> [B, N, D]
 /// - Gradient: to x and both parameters; that of the key bias is exactly 0, as it is mathematically.
-/// - Memory: keeps qkv [B, N, 3 D] and the log-sum-exp [B, heads, N].
-public func selfAttention(_ x: Variable, qkvWeight: Parameter, qkvBias: Parameter, heads: Int) -> Variable {
+/// - Parameter keepsQKV: false to run the qkv product again in backward, group by group: the same bits.
+/// - Memory: keeps qkv [B, N, 3 D] unless told otherwise, and the log-sum-exp [B, heads, N].
+public func selfAttention(
+  _ x: Variable, qkvWeight: Parameter, qkvBias: Parameter, heads: Int, keepsQKV: Bool = true
+) -> Variable {
   let plan = AttentionPlan(x.shape, qkvWeight.shape, heads: heads)
-  let (input, needsInput) = (x.value, x.needsGradient)
+  let (kept, needsInput) = (x.kept, x.needsGradient)
   let y = Tensor(uninitialized: x.shape)
   let logSums = Tensor(uninitialized: [plan.images, heads, plan.tokens])
-  let qkv = Tape.records([x], [qkvWeight, qkvBias]) ? Tensor(uninitialized: plan.qkvShape) : nil  // [B, N, 3 D]
+  let isKept = keepsQKV && Tape.records([x], [qkvWeight, qkvBias])
+  let saved = isKept ? Tensor(uninitialized: plan.qkvShape) : nil  // [B, N, 3 D]
   OpClock.measure(.attention) {
-    plan.forward(input, qkvWeight.matrix, qkvBias.value, saving: qkv, logSums: logSums, into: y)
+    plan.forward(saving: saved, logSums: logSums, into: y) {
+      plan.project(x.value, qkvWeight.matrix, qkvBias.value, $0, into: $1)
+    }
   }
-  guard let qkv else { return Variable(constant: y) }
   return record(y, from: [x], using: [qkvWeight, qkvBias], as: .attention) { dy in
+    let (input, weight) = (kept.value, qkvWeight.matrix)
     let dx = needsInput ? Tensor(uninitialized: input.shape) : nil
-    plan.backward(
-      dy, overwriting: qkv, logSums: logSums, qkvWeight.matrix, biasGradient: qkvBias.wantedGradient, into: dx)
+    let qkv = saved ?? Tensor(uninitialized: plan.qkvShape)
+    plan.backward(dy, overwriting: qkv, logSums: logSums, biasGradient: qkvBias.wantedGradient) { part, qkv in
+      if saved == nil { plan.project(input, weight, qkvBias.value, part, into: qkv) }
+    } finish: { part, dqkv, _ in
+      if let dx { plan.inputGradient(dqkv, weight, into: dx.rows(part)) }
+    }
     if !qkvWeight.isFrozen { Matmul.weightGradient(qkv, input, into: qkvWeight.gradientMatrix) }
     return [dx]
+  }
+}
+
+/// The same for tokens of which images share some: these go through the qkv product once, not once an image.
+///
+/// - Shapes: own [B, M, D], shared [P, D] of `places`; qkvWeight [3 D, D], qkvBias [3 D] -> [B, N, D]
+/// - Gradient: to own, shared and both parameters.
+/// - Parameter keepsQKV: false to run the qkv products again in backward: the same bits.
+/// - Memory: keeps the qkv of own and shared tokens unless told otherwise, and the log-sum-exp [B, heads, N].
+public func selfAttention(
+  own: Variable, shared: Variable, _ places: TokenPlaces, qkvWeight: Parameter, qkvBias: Parameter, heads: Int,
+  keepsQKV: Bool = true
+) -> Variable {
+  places.check(own.value, shared.value, "selfAttention")
+  let plan = AttentionPlan([places.images, places.tokens, own.shape.lastAxis], qkvWeight.shape, heads: heads)
+  let inputs = [own, shared]
+  func projected(_ x: Tensor) -> Tensor {  // [.., D] -> [.., 3 D]
+    let (qkv, bias) = (Tensor(uninitialized: x.shape.replacingLast(3 * plan.width)), qkvBias.value)
+    Matmul.forward(x, qkvWeight.matrix, into: qkv, prepare: { Kernels.repeatRow(bias, into: qkv, rows: $0) })
+    return qkv
+  }
+  let y = Tensor(uninitialized: [plan.images, plan.tokens, plan.width])
+  let logSums = Tensor(uninitialized: [plan.images, heads, plan.tokens])
+  let qkv = OpClock.measure(.attention) {
+    let qkv = inputs.map { projected($0.value) }
+    plan.forward(saving: nil, logSums: logSums, into: y) { places.spread(qkv[0], qkv[1], of: $0, into: $1) }
+    return qkv
+  }
+  let (saved, kept, needsInput) = (keepsQKV ? qkv : nil, inputs.map(\.kept), inputs.map(\.needsGradient))
+  return record(y, from: inputs, using: [qkvWeight, qkvBias], as: .attention) { dy in
+    let inputs = kept.map(\.value)
+    let qkv = saved ?? inputs.map(projected)
+    let dShared = Tensor(zeros: qkv[1].shape)
+    plan.backward(
+      dy, overwriting: nil, logSums: logSums, biasGradient: qkvBias.wantedGradient, summing: [dShared]
+    ) {
+      places.spread(qkv[0], qkv[1], of: $0, into: $1)
+    } finish: { part, dqkv, sums in
+      places.collect(dqkv, of: part, into: qkv[0], addingTo: sums[0])  // own qkv becomes its gradient
+    }
+    return zip(zip(inputs, [qkv[0], dShared]), needsInput).map { pair, isWanted in
+      let (x, dqkv) = pair
+      if !qkvWeight.isFrozen { Matmul.weightGradient(dqkv, x, into: qkvWeight.gradientMatrix) }
+      guard isWanted else { return nil }
+      let dx = Tensor(uninitialized: x.shape)
+      Matmul.dataGradient(dqkv, qkvWeight.matrix, into: dx)
+      return dx
+    }
   }
 }

@@ -24,30 +24,6 @@ public func linear(_ x: Variable, _ weight: Parameter, bias: Parameter? = nil) -
   }
 }
 
-/// GELU(x Wᵀ + b) with the exact erf.
-///
-/// - Shapes: x [.., K], weight [N, K], bias [N] -> [.., N]
-/// - Gradient: to x, weight and bias.
-/// - Memory: keeps the value before GELU, which backward overwrites by its gradient.
-public func linearBiasGELU(_ x: Variable, _ weight: Parameter, bias: Parameter) -> Variable {
-  let input = x.value
-  let before = Tensor(uninitialized: x.shape.replacingLast(weight.shape[0]))
-  let isRecorded = Tape.records([x], [weight, bias])
-  // Without a tape GELU may overwrite its input.
-  let y = isRecorded ? Tensor(uninitialized: before.shape) : before
-  OpClock.measure(.linear) {
-    let row = bias.value
-    Matmul.forward(
-      input, weight.matrix, into: before, prepare: { Kernels.repeatRow(row, into: before, rows: $0) },
-      finish: { Kernels.gelu(before, into: y, rows: $0) })
-  }
-  let pull = linearPullback(x, weight)
-  return record(y, from: [x], using: [weight, bias], as: .linear) { dy in
-    Kernels.geluBackward(dy, overwriting: before, biasGradient: bias.wantedGradient)
-    return [pull(before)]
-  }
-}
-
 /// Patch embedding: patches Wᵀ + b + the position of each patch.
 ///
 /// - Shapes: patches [B, k, C P P], weight [D, C, P, P] or [D, C P P], bias [D], positions [L, D],
@@ -93,11 +69,11 @@ public func product(_ x: Variable, constant matrix: Tensor) -> Variable {
 }
 
 /// The part of backward that all linear operations share: adds the weight's gradient and makes that of x.
-private func linearPullback(_ x: Variable, _ weight: Parameter) -> (Tensor) -> Tensor? {
+func linearPullback(_ x: Variable, _ weight: Parameter) -> (Tensor) -> Tensor? {
   let (shape, needsInput) = (x.shape, x.needsGradient)
-  let input = weight.isFrozen ? nil : x.value  // a frozen weight needs no copy of its input
+  let input = weight.isFrozen ? nil : x.kept  // a frozen weight does not need its input
   return { dy in
-    if let input { Matmul.weightGradient(dy, input, into: weight.gradientMatrix) }
+    if let input { Matmul.weightGradient(dy, input.value, into: weight.gradientMatrix) }
     guard needsInput else { return nil }
     let dx = Tensor(uninitialized: shape)
     Matmul.dataGradient(dy, weight.matrix, into: dx)

@@ -6,6 +6,7 @@ import Tensors
 /// The bias of the branch's last linear is added here, which saves it a pass of its own.
 /// - Shapes: x, branch [.., D]; branchBias, weight, bias [D] -> two times [.., D]
 /// - Gradient: to x, branch and the three parameters, in one pass.
+/// - Memory: keeps the sum and its statistics; whoever needs the normalised value in backward makes it again from them.
 public func residualLayerNorm(
   _ x: Variable, branch: Variable? = nil, branchBias: Parameter? = nil, weight: Parameter, bias: Parameter,
   eps: Float = 1e-6
@@ -39,7 +40,29 @@ public func residualLayerNorm(
       branchBiasGradient: branchBias?.wantedGradient)
     return [dx, dx]
   }
-  return (results[0], results[1])
+  let normalized = results[1].made {
+    let again = Tensor(uninitialized: sum.shape)
+    Kernels.layerNormAgain(sum, mean: mean, rstd: rstd, weight: weight.value, bias: bias.value, into: again)
+    return again
+  }
+  return (results[0], normalized)
+}
+
+/// The residual sum alone: x + branch + branchBias, the same bits as in `residualLayerNorm`.
+///
+/// - Shapes: x, branch [.., D], branchBias [D] -> [.., D]
+/// - Gradient: to all three.
+/// - Memory: keeps nothing.
+public func residualSum(_ x: Variable, branch: Variable, branchBias: Parameter) -> Variable {
+  precondition(
+    branch.shape == x.shape && branchBias.shape.count == x.shape.lastAxis,
+    "residualSum: x \(x.shape) + branch \(branch.shape) + bias \(branchBias.shape)")
+  let y = Tensor(uninitialized: x.shape)
+  OpClock.measure(.elementwise) { Kernels.add(x.value, branch.value, row: branchBias.value, into: y) }
+  return record(y, from: [x, branch], using: [branchBias], as: .elementwise) { dy in
+    if let gradient = branchBias.wantedGradient { Kernels.addColumnSums(of: dy, to: gradient) }
+    return [dy, dy]
+  }
 }
 
 /// Every row divided by its length: v / max(|v|, 1e-12).

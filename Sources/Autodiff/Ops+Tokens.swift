@@ -110,56 +110,6 @@ public func meanTokens(_ x: Variable, skipping skipped: Int = 0) -> Variable {
   }
 }
 
-/// The input of MAE's decoder: visible tokens back in their places, mask tokens elsewhere, positions added to both;
-/// the class token is copied.
-///
-/// - Shapes: x [B, 1 + keep, D], maskToken [1, 1, D], restore [B L], positions [L, D] -> [B, 1 + L, D]
-/// - Gradient: to x and the mask token.
-/// - Source: spec mae-ct 2.2, steps 2 to 5.
-public func unshuffleWithMaskTokens(
-  _ x: Variable, maskToken: Parameter, restore: [Int32], positions: Tensor, keep: Int
-) -> Variable {
-  let (images, tokens, width) = extents(x, "unshuffleWithMaskTokens")
-  let places = positions.shape[0]
-  precondition(
-    tokens == 1 + keep && restore.count == images * places && positions.shape.lastAxis == width
-      && restore.allSatisfy { $0 >= 0 && Int($0) < places },
-    "unshuffleWithMaskTokens: x \(x.shape), keep \(keep), \(restore.count) indices, positions \(positions.shape)")
-  let (input, mask, y) = (x.value, maskToken.value, Tensor(uninitialized: [images, 1 + places, width]))
-  OpClock.measure(.elementwise) {
-    overImages(images, restore, places) { image, index in
-      let from = input.pointer + image * tokens * width
-      let to = y.pointer + image * (1 + places) * width
-      to.update(from: from, count: width)
-      for place in 0..<places {
-        let source = index[place] < keep ? from + (1 + Int(index[place])) * width : mask.pointer
-        Kernels.addRow(source, positions.pointer + place * width, into: to + (1 + place) * width, width: width)
-      }
-    }
-  }
-  return record(y, from: [x], using: [maskToken], as: .elementwise) { dy in
-    let dx = Tensor(uninitialized: [images, tokens, width])
-    let total = maskToken.wantedGradient ?? Tensor(uninitialized: [width])
-    Team.splitSumming(images, into: [total]) { range, sums in
-      for image in range {
-        let from = dy.pointer + image * (1 + places) * width
-        let to = dx.pointer + image * tokens * width
-        to.update(from: from, count: width)
-        for place in 0..<places {
-          let index = Int(restore[image * places + place])
-          let row = from + (1 + place) * width
-          if index < keep {
-            (to + (1 + index) * width).update(from: row, count: width)
-          } else {
-            Kernels.addColumnSums(of: row, rows: 1, width: width, to: sums[0])
-          }
-        }
-      }
-    }
-    return [dx]
-  }
-}
-
 /// Values joined along the leading axis.
 ///
 /// - Shapes: [R1, ..], [R2, ..], ... -> [R1 + R2 + ..., ..]

@@ -9,14 +9,22 @@ public struct Variable {
   let node: Node?
   /// Which of the operation's outputs the value is.
   let output: Int
+  /// How a pullback holds the value.
+  let kept: KeptValue
 
   /// A value without gradient.
   public init(constant: Tensor) { self.init(value: constant, node: nil, output: 0) }
 
-  init(value: Tensor, node: Node?, output: Int) {
+  init(value: Tensor, node: Node?, output: Int, kept: KeptValue? = nil) {
     self.value = value
     self.node = node
     self.output = output
+    self.kept = kept ?? .tensor(value)
+  }
+
+  /// The same variable, whose value pullbacks make again with `make` instead of holding it.
+  func made(by make: @escaping () -> Tensor) -> Variable {
+    Variable(value: value, node: node, output: output, kept: .again(make))
   }
 
   /// The extents of the value.
@@ -46,16 +54,28 @@ public struct Variable {
     guard let node else { return }
     precondition(gradient.count == value.count, "backward: gradient \(gradient.shape) for \(shape)")
     node.slots[output].add(gradient)
-    runBackward(from: node)
+    runBackward(from: [node])
+  }
+}
+
+/// A value that backward needs.
+enum KeptValue {
+  /// The value itself, kept from forward to backward.
+  case tensor(Tensor)
+  /// The same bits made again from what the operation before keeps in any case.
+  case again(() -> Tensor)
+
+  var value: Tensor {
+    switch self {
+    case .tensor(let value): value
+    case .again(let make): make()
+    }
   }
 }
 
 /// Runs `body` without recording: every result is a constant.
 public func withoutGradient<R>(_ body: () throws -> R) rethrows -> R {
-  let before = Tape.isRecording
-  Tape.isRecording = false
-  defer { Tape.isRecording = before }
-  return try body()
+  try Tape.recording(false, body)
 }
 
 /// Adds an operation of several results to the tape.
@@ -63,12 +83,12 @@ public func withoutGradient<R>(_ body: () throws -> R) rethrows -> R {
 /// - Parameters:
 ///   - values: the results.
 ///   - inputs: what they depend on; `parameters` likewise, whose gradients the pullback adds by itself.
-///   - op: the kind of work that the pullback's time counts to.
+///   - op: the kind of work that the pullback's time counts to; nil when the pullback measures by itself.
 ///   - pullback: from the gradients of the results (nil where nothing came back) to those of the inputs, in their
 ///     order (nil where none is wanted). It must not change a tensor that it was given.
 /// - Returns: the results, constants when no input and no unfrozen parameter wants a gradient.
 public func record(
-  _ values: [Tensor], from inputs: [Variable], using parameters: [Parameter] = [], as op: OpClass,
+  _ values: [Tensor], from inputs: [Variable], using parameters: [Parameter] = [], as op: OpClass?,
   pullback: @escaping (_ gradients: [Tensor?]) -> [Tensor?]
 ) -> [Variable] {
   guard Tape.records(inputs, parameters) else { return values.map { Variable(constant: $0) } }

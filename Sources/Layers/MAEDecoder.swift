@@ -62,7 +62,7 @@ public struct MAEDecoder {
   ///
   /// - Shapes: latent [B, 1 + k, D] -> [B, L, d].
   public func callAsFunction(_ latent: Variable, _ mask: Mask) -> Variable {
-    prediction(dropFirstToken(stack(unshuffled(latent, mask)).last))  // [B, L, d]
+    prediction(dropFirstToken(stack(tokens(latent, mask))))  // [B, L, d]
   }
 
   /// Predicts the removed patches alone, in the order of the mask's shuffle: all that the loss looks at. The last
@@ -75,12 +75,23 @@ public struct MAEDecoder {
     }
     let selection = TokenSelection(
       indices: mask.removedIndices.map { $0 + 1 }, perImage: mask.removedCount)  // behind the class token
-    return prediction(stack(unshuffled(latent, mask), keeping: selection).last)
+    return prediction(stack(tokens(latent, mask), keeping: selection))
   }
 
-  private func unshuffled(_ latent: Variable, _ mask: Mask) -> Variable {
-    let narrow = embed(latent)  // [B, 1 + k, 512]
-    return unshuffleWithMaskTokens(
-      narrow, maskToken: maskToken, restore: mask.restore, positions: positions, keep: mask.keep)  // [B, 1 + L, 512]
+  /// The input of the first block: class token and visible patches are each image's own; a removed patch is the mask
+  /// token at its position, in whatever image, so all images share L of them.
+  ///
+  /// - Shapes: latent [B, 1 + k, D] -> places for [B, 1 + L, 512].
+  private func tokens(_ latent: Variable, _ mask: Mask) -> SharedTokens {
+    let visible = addPositions(embed(latent), positions, indices: mask.visible)  // [B, 1 + k, 512]
+    let removed = addPositions(token: maskToken, positions)  // [L, 512]
+    let own = 1 + mask.keep
+    let sources: [Int32] = (0..<mask.images).flatMap { image in
+      let order = mask.restore[image * mask.tokens..<(image + 1) * mask.tokens].map(Int.init)
+      return [0] + order.enumerated().map { Int32($1 < mask.keep ? 1 + $1 : own + $0) }
+    }
+    return SharedTokens(
+      own: visible, shared: removed,
+      places: TokenPlaces(sources, images: mask.images, own: own, shared: mask.tokens))
   }
 }

@@ -45,14 +45,17 @@ public enum Initialiser: Equatable, Sendable {
 ///
 /// Layers declare what they own in their initialisers; `build()` then allocates and fills everything at once.
 public final class ModelBuilder {
+  /// What the blocks that are declared here compute again in backward.
+  let recompute: Recompute
   private let seed: UInt64
   private var path: [String] = []
   private var declared: [(parameter: Parameter, initialiser: Initialiser)] = []
   private var names: Set<String> = []
 
   /// A builder whose initial values derive from `seed`.
-  public init(seed: UInt64) {
+  public init(seed: UInt64, recompute: Recompute = .none) {
     self.seed = seed
+    self.recompute = recompute
   }
 
   /// How many numbers have been declared so far.

@@ -29,7 +29,8 @@ public struct MethodContext {
     self.settings = settings
     self.section = section
     self.communicator = communicator
-    builder = ModelBuilder(seed: settings.seed)
+    builder = ModelBuilder(
+      seed: settings.seed, recompute: Recompute(rawValue: settings.train.recompute) ?? .none)
     vit = try ViTConfiguration(settings.model)
     decoder = try DecoderConfiguration(settings.model)
   }

@@ -65,6 +65,8 @@ public struct TrainSettings: Sendable {
   public let stopAfter: Int?
   /// Limit of the gradient norm.
   public let clipGrad: Double?
+  /// What backward computes again instead of keeping it: `none`, `attention` or `block`.
+  public let recompute: String
 
   init(_ section: Section) throws(Failure) {
     batchSize = try section.int(
@@ -79,6 +81,9 @@ public struct TrainSettings: Sendable {
     stopAfter = try section.optionalInt(
       "stop_after", in: 1..., unit: "steps", "stop after this many steps of this start, exit 75")
     clipGrad = try section.optionalDouble("clip_grad", in: 1e-12...1e12, "largest gradient norm; null does not clip")
+    recompute = try section.choice(
+      "recompute", default: "none", ["none", "attention", "block"],
+      "activations computed again in backward: none keeps 10 widths a token and block, attention 7, block 1")
   }
 
   /// - Throws: bad config unless exactly one of the two lengths is set.

@@ -62,6 +62,9 @@ public enum KernelBenchmark {
           a[1], branch: a[2], branchBias: row[0], weight: row[1], bias: row[2], eps: 1e-6, sum: a[3], into: a[0],
           mean: mean, rstd: rstd)
       },
+      Entry(name: "layernorm_again", arrays: 2) {
+        Kernels.layerNormAgain(a[1], mean: mean, rstd: rstd, weight: row[0], bias: row[1], into: a[0])
+      },
       Entry(name: "layernorm_backward", arrays: 4) {
         Kernels.layerNormBackward(
           a[1], dsum: a[2], sum: a[3], mean: mean, rstd: rstd, weight: row[0], into: a[0], weightGradient: row[1],
@@ -70,8 +73,8 @@ public enum KernelBenchmark {
       Entry(name: "gelu", arrays: 2) {
         Team.split(rows) { _, range in Kernels.gelu(a[1], into: a[0], rows: range) }
       },
-      Entry(name: "gelu_backward", arrays: 3) {
-        Kernels.geluBackward(a[1], overwriting: a[0], biasGradient: row[0])
+      Entry(name: "gelu_backward", arrays: 4) {
+        Kernels.geluBackward(overwriting: a[1], a[0], biasGradient: row[0])
       },
       Entry(name: "softmax", arrays: 2) { Kernels.softmax(a[0]) },
       Entry(name: "column_sum", arrays: 1) { Kernels.addColumnSums(of: a[1], to: row[0]) },

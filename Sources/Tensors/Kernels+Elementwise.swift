@@ -9,6 +9,21 @@ extension Kernels {
     }
   }
 
+  /// y = (a + b) + row, the row added to every row.
+  ///
+  /// - Shapes: a, b, y [R, D]; row [D]
+  package static func add(_ a: Tensor, _ b: Tensor, row: Tensor, into y: Tensor) {
+    let width = y.shape.lastAxis
+    precondition(
+      a.count == b.count && a.count == y.count && row.count == width, "add: \(a.shape) + \(b.shape) + \(row.shape)")
+    Team.split(y.shape.leading) { _, range in
+      for i in stride(from: range.lowerBound * width, to: range.upperBound * width, by: width) {
+        table.pointee.sum_of(a.pointer + i, b.pointer + i, y.pointer + i, width)
+        table.pointee.add(y.pointer + i, row.pointer, width)
+      }
+    }
+  }
+
   /// y = factor * x; y may be x.
   package static func scale(_ x: Tensor, by factor: Float, into y: Tensor) {
     precondition(x.count == y.count, "scale: \(x.shape) into \(y.shape)")
@@ -27,10 +42,11 @@ extension Kernels {
     table.pointee.gelu(x.pointer + start, y.pointer + start, rows.count * width)
   }
 
-  /// Overwrites x by dy * GELU'(x) and adds its column sums to `biasGradient`, in one pass.
+  /// Overwrites dy by dx = dy * GELU'(x) and x by GELU(x), and adds the column sums of dx to `biasGradient`, in one
+  /// pass.
   ///
   /// - Shapes: dy, x [R, D]; biasGradient [D]
-  package static func geluBackward(_ dy: Tensor, overwriting x: Tensor, biasGradient: Tensor?) {
+  package static func geluBackward(overwriting dy: Tensor, _ x: Tensor, biasGradient: Tensor?) {
     let width = x.shape.lastAxis
     precondition(dy.count == x.count, "geluBackward: \(dy.shape) for \(x.shape)")
     let bias = biasGradient ?? Tensor(uninitialized: [width])

@@ -23,6 +23,24 @@ extension Kernels {
     }
   }
 
+  /// y = LN(sum) * weight + bias once more, from the statistics that `layerNorm` left: the same bits.
+  ///
+  /// - Shapes: sum, y [R, D]; mean, rstd [R]; weight, bias [D]
+  package static func layerNormAgain(
+    _ sum: Tensor, mean: Tensor, rstd: Tensor, weight: Tensor, bias: Tensor, into y: Tensor
+  ) {
+    let (rows, width) = (sum.shape.leading, sum.shape.lastAxis)
+    precondition(
+      y.count == sum.count && mean.count == rows && rstd.count == rows && weight.count == width
+        && bias.count == width, "layerNormAgain: sum \(sum.shape), weight \(weight.shape), y \(y.shape)")
+    Team.split(rows) { _, range in
+      let (r, i) = (range.lowerBound, range.lowerBound * width)
+      table.pointee.layernorm_again(
+        sum.pointer + i, mean.pointer + r, rstd.pointer + r, weight.pointer, bias.pointer, y.pointer + i,
+        range.count, width)
+    }
+  }
+
   /// dx = dsum + the gradient through LayerNorm; column sums go to the gradients of weight, bias and branch bias.
   ///
   /// - Shapes: dy, dsum, sum, dx [R, D]; mean, rstd [R]; weight and the three gradients [D]

@@ -51,6 +51,8 @@ public enum StoragePool {
   public static var bytesFromSystem: Int { state.withLock { $0.bytesFromSystem } }
   /// How often a block was cut from fresh memory instead of a free list.
   public static var systemAllocations: Int { state.withLock { $0.systemAllocations } }
+  /// Bytes that tensors hold now.
+  public static var bytesInUse: Int { state.withLock { $0.bytesInUse } }
   /// The most bytes that tensors held at one time.
   public static var peakBytes: Int { state.withLock { $0.peakBytes } }
 

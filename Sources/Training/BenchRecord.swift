@@ -2,8 +2,17 @@ import Basics
 import Foundation
 import Tensors
 
+/// Memory after the first steps, before the calibration's own arrays come. Later steps take none from the system,
+/// which `bytes_allocated_per_step` shows.
+struct BenchMemory {
+  let peakResidentMiB = Versions.peakResidentMiB
+  let poolMiB = Double(StoragePool.bytesFromSystem) / 1_048_576
+  let peakLiveMiB = Double(StoragePool.peakBytes) / 1_048_576
+}
+
 /// What was measured, and how it is shown.
 struct BenchRecord {
+  private let memory = BenchMemory()
   var sgemm: [Double] = []
   private var seconds: [Double] = []
   private var faults: [Int] = []
@@ -38,14 +47,18 @@ struct BenchRecord {
     }
     return [
       ("workload", .string(options.workload.rawValue)), ("batch", .int(options.batch)),
-      ("threads", .int(options.threads)), ("gemm", .string(bench.products)), ("steps", .int(seconds.count)),
+      ("threads", .int(options.threads)), ("gemm", .string(bench.products)),
+      ("recompute", .string(options.recompute.rawValue)), ("steps", .int(seconds.count)),
       ("images_per_s", .double(Double(bench.imagesPerStep) / step)), ("step_s", .double(step)),
       ("step_s_min", .double(seconds.min() ?? 0)), ("step_s_max", .double(seconds.max() ?? 0)),
       ("gflops", .double(gflops)), ("sgemm_gflops", .double(calibration)),
       ("fraction_of_sgemm", .double(gflops / calibration)),
       ("minor_faults_per_step", .double(median(faults.map(Double.init)))),
       ("bytes_allocated_per_step", .double(median(allocated.map(Double.init)))),
-      ("peak_rss_mib", .double(Versions.peakResidentMiB)), ("isa", .string(InstructionSet.chosen.rawValue)),
+      ("peak_rss_mib", .double(memory.peakResidentMiB)), ("pool_mib", .double(memory.poolMiB)),
+      ("peak_live_mib", .double(memory.peakLiveMiB)),
+      ("live_mib_after_forward", .double(Double(bench.liveBytesAfterForward) / 1_048_576)),
+      ("isa", .string(InstructionSet.chosen.rawValue)),
       ("share", .object(shares)),
     ]
   }

@@ -16,6 +16,8 @@ final class BenchedModel {
   private let buckets: GradientBuckets
   private let loss: (Int) throws -> Variable
   private var index = 0
+  /// Bytes of the pool that the last forward pass left in use.
+  private(set) var liveBytesAfterForward = 0
   let imagesPerStep: Int
   let flopsPerStep: Double
   /// Which engines multiply.
@@ -35,6 +37,7 @@ final class BenchedModel {
         overrides: [
           "method=mae", "model.arch=\(model == .mae_s16 ? "vit_small_patch16_224" : "vit_base_patch16_224")",
           "data.train=synth:tinyshapes", "train.batch_size=\(options.batch)", "train.max_steps=1",
+          "train.recompute=\(options.recompute.rawValue)",
         ])
       let settings = try RunSettings(from: tree)
       let context = try MethodContext(settings: settings, section: tree.section("mae"), communicator: communicator)
@@ -52,7 +55,7 @@ final class BenchedModel {
       }
     case .ti4_32, .vit_s16, .vit_b16:
       let configuration = try StepBenchmark.encoder(model)
-      builder = ModelBuilder(seed: 0)
+      builder = ModelBuilder(seed: 0, recompute: options.recompute)
       let encoder = ViT(configuration, builder)
       flopsPerStep = configuration.cost(visible: configuration.tokens).trainingFlops * Double(options.batch)
       loss = { _ in mean(encoder(pixels, keep: nil)) }
@@ -67,6 +70,7 @@ final class BenchedModel {
   func step() throws {
     arena.zeroGradients()
     let value = try loss(index)
+    liveBytesAfterForward = StoragePool.bytesInUse
     buckets.arm()
     value.backward()
     _ = try OpClock.measure(.communication) { try buckets.finish() }

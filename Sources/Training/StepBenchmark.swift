@@ -1,5 +1,6 @@
 import Basics
 import Foundation
+import Layers
 import Messaging
 import Tensors
 
@@ -21,6 +22,8 @@ public enum StepBenchmark {
     public var threads: Int
     /// What multiplies matrices, as `runtime.gemm`.
     public var gemm: String
+    /// What backward computes again.
+    public var recompute: Recompute
     /// Measured steps, after two that are not.
     public var steps: Int
     /// Print one JSON object.
@@ -30,12 +33,14 @@ public enum StepBenchmark {
 
     /// The options of one measurement.
     public init(
-      workload: Workload, batch: Int, threads: Int, gemm: String, steps: Int, json: Bool, lockstep: Bool
+      workload: Workload, batch: Int, threads: Int, gemm: String, recompute: Recompute, steps: Int, json: Bool,
+      lockstep: Bool
     ) {
       self.workload = workload
       self.batch = batch
       self.threads = threads
       self.gemm = gemm
+      self.recompute = recompute
       self.steps = steps
       self.json = json
       self.lockstep = lockstep
@@ -67,6 +72,7 @@ public enum StepBenchmark {
 
   /// Speaks the protocol of `tools/bench/compare`: for every line `go N`, N steps and one JSON line.
   private static func serve(_ bench: BenchedModel) throws -> ExitCode {
+    let memory = BenchMemory()
     print(JSON.object([("ready", .bool(true)), ("images_per_step", .int(bench.imagesPerStep))]).line)
     fflush(nil)
     while let line = readLine() {
@@ -78,7 +84,7 @@ public enum StepBenchmark {
       let answer: [(String, JSON)] = [
         ("steps", .int(steps)), ("seconds", .double(seconds)),
         ("images", .int(steps * bench.imagesPerStep)), ("minor_faults", .int(Versions.minorFaults - faults)),
-        ("peak_rss_mib", .double(Versions.peakResidentMiB)),
+        ("peak_rss_mib", .double(memory.peakResidentMiB)),
         ("sgemm_gflops", .double(GEMMBenchmark.gigaflops(rows: 6304, columns: 3072, inner: 768, seconds: 0.3))),
         ("gflops", .double(bench.flopsPerStep / (seconds / Double(steps)) / 1e9)),
       ]

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Basics
+import Layers
 import Pipeline
 import Tensors
 import Training
@@ -90,6 +91,7 @@ struct BenchCommand: ParsableCommand {
     @Option(help: "Images a step, on each rank.") var batch = 32
     @Option(help: "Compute threads of a rank.") var threads = 1
     @Option(help: "What multiplies matrices: isa, auto, native, openblas or onednn.") var gemm = "isa"
+    @Option(help: "Activations that backward computes again.") var recompute = Recompute.none
     @Option(help: "Measured steps, after two that are not.") var steps = 10
     @Flag(help: "One JSON object.") var json = false
     @Flag(help: ArgumentHelp("Answer 'go N' lines on standard input.", visibility: .hidden)) var lockstep = false
@@ -104,7 +106,8 @@ struct BenchCommand: ParsableCommand {
 
     func run() throws {
       let options = StepBenchmark.Options(
-        workload: workload, batch: batch, threads: threads, gemm: gemm, steps: steps, json: json, lockstep: lockstep)
+        workload: workload, batch: batch, threads: threads, gemm: gemm, recompute: recompute, steps: steps, json: json,
+        lockstep: lockstep)
       try StepBenchmark.run(options).end()
     }
   }
@@ -140,6 +143,7 @@ struct BenchCommand: ParsableCommand {
 
 extension StepBenchmark.Workload: ExpressibleByArgument {}
 extension ProductEngine: ExpressibleByArgument {}
+extension Recompute: ExpressibleByArgument {}
 
 /// Refuses options below 1.
 func requirePositive(_ values: [(String, Int)]) throws {

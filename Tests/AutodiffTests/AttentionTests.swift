@@ -110,6 +110,26 @@ final class AttentionTests: XCTestCase {
     for _ in 0..<3 { XCTAssertEqual(run(), first) }
   }
 
+  /// With one group of images a thread and with several.
+  func testQKVMadeAgainGivesTheSameBits() {
+    for threads in 1...3 {
+      ThreadTeam.configure(threads: threads)
+      for shape in [[7, 50, 32], [9, 200, 32], [2, 5, 8]] as [Shape] {
+        let width = shape.lastAxis
+        let (w, b) = (parameter("w", [3 * width, width], seed: 2), parameter("b", [3 * width], seed: 3))
+        func run(keepsQKV: Bool) -> [[Float]] {
+          w.gradient.fill(0)
+          b.gradient.fill(0)
+          let (leaf, gradient) = Variable.leaf(tensor(shape, seed: 4))
+          let y = selfAttention(leaf, qkvWeight: w, qkvBias: b, heads: 4, keepsQKV: keepsQKV)
+          y.backward(gradient: tensor(y.shape, seed: 5))
+          return [y.value.array, w.gradient.array, b.gradient.array, gradient()?.array ?? []]
+        }
+        XCTAssertEqual(run(keepsQKV: false), run(keepsQKV: true), "\(shape) on \(threads) threads")
+      }
+    }
+  }
+
   func testEveryInstructionSetAgrees() {
     let before = InstructionSet.chosen
     defer { InstructionSet.force(before) }

@@ -37,21 +37,28 @@ final class LinearOpTests: XCTestCase {
     }
   }
 
-  func testLinearBiasGELU() {
+  func testMLP() {
     for threads in 1...2 {
       ThreadTeam.configure(threads: threads)
       for (r, n, k) in sizes {
         let x = tensor([r, k], seed: 1, scale: 2)
-        let (w, b) = (parameter("w", [n, k], seed: 2), parameter("b", [n], seed: 3))
-        let expected = reference(x, w, b).map { v -> Float in
+        let (w1, b) = (parameter("w1", [n, k], seed: 2), parameter("b", [n], seed: 3))
+        let w2 = parameter("w2", [k + 1, n], seed: 4)
+        let activated = reference(x, w1, b).map { v -> Float in
           Float(0.5 * Double(v) * (1 + erf(Double(v) / 2.0.squareRoot())))
         }
-        let y = linearBiasGELU(Variable(constant: x), w, bias: b)
-        expectClose(y.value.array, expected, relative: 1e-5, absolute: 2e-6)
-        let silent = withoutGradient { linearBiasGELU(Variable(constant: x), w, bias: b) }
-        XCTAssertEqual(silent.value.array, y.value.array)
-        let check = gradientCheck(inputs: [x], parameters: [w, b]) { linearBiasGELU($0[0], w, bias: b) }
-        XCTAssertLessThan(check.worstError, 1e-3, check.worst)
+        let expected = reference(Tensor(activated, [r, n]), w2, nil)
+        func op(_ x: Variable) -> Variable { mlp(x, w1, bias1: b, w2) }
+        let y = op(Variable(constant: x))
+        XCTAssertEqual(y.shape, [r, k + 1])
+        expectClose(y.value.array, expected, relative: 1e-5, absolute: 5e-6)
+        XCTAssertEqual(withoutGradient { op(Variable(constant: x)) }.value.array, y.value.array)
+        for frozen in [nil, w1, b, w2] {
+          frozen?.isFrozen = true
+          defer { frozen?.isFrozen = false }
+          let check = gradientCheck(inputs: [x], parameters: [w1, b, w2]) { op($0[0]) }
+          XCTAssertLessThan(check.worstError, 1e-3, "\(check.worst), frozen \(frozen?.name ?? "nothing")")
+        }
       }
     }
   }

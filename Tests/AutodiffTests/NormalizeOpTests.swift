@@ -57,6 +57,32 @@ final class NormalizeOpTests: XCTestCase {
     }
   }
 
+  /// The parts apart give the bits of the fused pass, forward and backward.
+  func testResidualSum() {
+    for threads in 1...3 {
+      ThreadTeam.configure(threads: threads)
+      let (x, branch) = (tensor([3, 5, 17], seed: 1), tensor([3, 5, 17], seed: 2))
+      let p = ["branch bias", "weight", "bias"].enumerated().map { parameter($1, [17], seed: 3 + UInt64($0)) }
+      func run(_ op: (Variable, Variable) -> (sum: Variable, normalized: Variable)) -> [[Float]] {
+        for parameter in p { parameter.gradient.fill(0) }
+        let (a, da) = Variable.leaf(x)
+        let (b, db) = Variable.leaf(branch)
+        let (sum, normalized) = op(a, b)
+        let y = add(scale(sum, by: 0.5), normalized)
+        y.backward(gradient: tensor(y.shape, seed: 6))
+        return [sum.value.array, normalized.value.array, da()?.array ?? [], db()?.array ?? []]
+          + p.map(\.gradient.array)
+      }
+      let fused = run { residualLayerNorm($0, branch: $1, branchBias: p[0], weight: p[1], bias: p[2]) }
+      let apart = run { residualLayerNorm(residualSum($0, branch: $1, branchBias: p[0]), weight: p[1], bias: p[2]) }
+      XCTAssertEqual(apart, fused)
+      let check = gradientCheck(inputs: [x, branch], parameters: [p[0]]) {
+        residualSum($0[0], branch: $0[1], branchBias: p[0])
+      }
+      XCTAssertLessThan(check.worstError, 1e-4, check.worst)
+    }
+  }
+
   func testL2Normalize() {
     let x = tensor([4, 7], seed: 1)
     let y = l2Normalize(Variable(constant: x)).value.array

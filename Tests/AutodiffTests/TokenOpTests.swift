@@ -50,30 +50,6 @@ final class TokenOpTests: XCTestCase {
     }
   }
 
-  func testUnshuffleWithMaskTokens() {
-    for threads in 1...2 {
-      ThreadTeam.configure(threads: threads)
-      let mask = parameter("mask", [1, 1, 5], seed: 3)
-      let positions = tensor([6, 5], seed: 4)
-      let restore: [Int32] = [4, 0, 3, 1, 5, 2, 2, 5, 1, 0, 3, 4]
-      func op(_ x: Variable) -> Variable {
-        unshuffleWithMaskTokens(x, maskToken: mask, restore: restore, positions: positions, keep: 3)
-      }
-      let y = op(Variable(constant: x))
-      XCTAssertEqual(y.shape, [2, 7, 5])
-      for image in 0..<2 {
-        XCTAssertEqual(row(y.value, image * 7), row(x, image * 4))
-        for place in 0..<6 {
-          let index = Int(restore[image * 6 + place])
-          let source = index < 3 ? row(x, image * 4 + 1 + index) : mask.value.array
-          XCTAssertEqual(row(y.value, image * 7 + 1 + place), zip(source, row(positions, place)).map(+))
-        }
-      }
-      let check = gradientCheck(inputs: [x], parameters: [mask]) { op($0[0]) }
-      XCTAssertLessThan(check.worstError, 1e-4, check.worst)
-    }
-  }
-
   func testConcatenateAndRows() {
     let other = tensor([3, 4, 5], seed: 5)
     let joined = concatenateRows([Variable(constant: x), Variable(constant: other)])

@@ -99,6 +99,18 @@ final class RankInvarianceTests: XCTestCase {
     }
   }
 
+  func testRecomputationDoesNotChangeTheRun() throws {
+    let plain = TinyRun()
+    XCTAssertEqual(plain.train(steps: 4, ranks: 2).code, 0)
+    for recompute in ["attention", "block"] {
+      let run = TinyRun()
+      let result = run.train(steps: 4, ranks: 2, ["train.recompute=\(recompute)"])
+      XCTAssertEqual(result.code, 0, result.errors)
+      XCTAssertEqual(try run.losses(), try plain.losses(), recompute)
+      XCTAssertEqual(try run.tensors(4), try plain.tensors(4), recompute)
+    }
+  }
+
   func testMicroBatchesDoNotChangeTheResult() throws {
     let (whole, parts) = (TinyRun(), TinyRun())
     XCTAssertEqual(whole.train(steps: 4).code, 0)

@@ -166,6 +166,25 @@ final class MAETests: XCTestCase {
     XCTAssertEqual(flat.pictures[3].bytes, flat.pictures[0].bytes)
   }
 
+  /// Every value of the setting reaches the blocks, and none changes a bit of the gradients.
+  func testRecomputationKeepsLessAndChangesNothing() throws {
+    var live: [Int] = []
+    var gradients: [[Float]] = []
+    for recompute in Recompute.allCases {
+      let run = try TinyRun("mae", "augment: {views: 2}", recompute: recompute.rawValue)
+      let batch = run.batch([3, 8, 9])
+      run.arena.zeroGradients()
+      let before = StoragePool.bytesInUse
+      let loss = try run.method.loss(batch, at: run.step()).total
+      live.append(StoragePool.bytesInUse - before)
+      loss.backward()
+      gradients.append(run.arena.gradients.array)
+    }
+    XCTAssertEqual(live, live.sorted(by: >))
+    XCTAssertEqual(Set(live).count, live.count)
+    XCTAssertEqual(gradients, gradients.map { _ in gradients[0] })
+  }
+
   func testCost() throws {
     // The anchors of whole models stand in `SizesTests`.
     let run = try TinyRun()

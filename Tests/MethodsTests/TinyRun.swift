@@ -26,9 +26,16 @@ struct TinyRun {
       decoder: {dim: 8, depth: 1, heads: 2}
     """
 
-  init(_ name: String = "mae", model: String = tinyModel, _ rest: String = "") throws {
-    let text =
-      "method: \(name)\nseed: 5\ndata: {train: unused}\ntrain: {batch_size: 4, max_steps: 1}\n\(model)\n\(rest)\n"
+  init(_ name: String = "mae", model: String = tinyModel, _ rest: String = "", recompute: String = "none") throws {
+    let text = """
+      method: \(name)
+      seed: 5
+      data: {train: unused}
+      train: {batch_size: 4, max_steps: 1, recompute: \(recompute)}
+      \(model)
+      \(rest)
+
+      """
     let tree = try SettingsTree.parse(text, named: "test.yaml")
     context = try MethodContext(
       settings: RunSettings(from: tree), section: tree.section(name),

@@ -31,7 +31,7 @@ final class BackwardOverlapTests: XCTestCase {
     let input = Tensor(ExactRandom.floats(globalBatch * width, seed: 2), [globalBatch, width])
     var x = Variable(constant: input.rows(images))  // [b, D]
     for layer in 0..<depth {
-      x = linearBiasGELU(x, arena.parameters[2 * layer], bias: arena.parameters[2 * layer + 1])
+      x = linear(x, arena.parameters[2 * layer], bias: arena.parameters[2 * layer + 1])
     }
     mean(x).backward(seed: Float(images.count) / Float(globalBatch))
   }

@@ -39,6 +39,13 @@ final class ValueTests: XCTestCase {
     expect(failure { _ = try settings(minimal, ["augment.crop_scale=[1,0.5]"]) }, "[smallest, largest]")
   }
 
+  func testRecomputeIsOneOfThree() throws {
+    XCTAssertEqual(try settings(minimal).train.recompute, "none")
+    XCTAssertEqual(try settings(minimal, ["train.recompute=block"]).train.recompute, "block")
+    let fault = failure { _ = try settings(minimal, ["train.recompute=blocks"]) }
+    expect(fault, "did you mean block?", "none", "attention")
+  }
+
   func testLengthMustBeSetExactlyOnce() {
     expect(failure { _ = try settings("data: {train: d}\n") }, "train.epochs", "train.max_steps", "not set")
     let twice = failure { _ = try settings(minimal, ["train.max_steps=3"]) }

@@ -24,6 +24,18 @@ final class ElementwiseKernelTests: XCTestCase {
     }
   }
 
+  func testSumWithARow() {
+    onEverySet { set in
+      for width in oddWidths {
+        let (a, b, row) = (tensor([5, width], seed: 1), tensor([5, width], seed: 2), tensor([width], seed: 3))
+        let y = Tensor(uninitialized: [5, width])
+        Kernels.add(a, b, row: row, into: y)
+        let expected = y.array.indices.map { a.array[$0] + b.array[$0] + row.array[$0 % width] }
+        XCTAssertEqual(y.array, expected, "\(set) \(width)")
+      }
+    }
+  }
+
   func testGELUMatchesErf() {
     let x = stride(from: Float(-9), to: 9, by: 0.00037).map { $0 } + [0, -100, 100, 5.25, -5.25]
     let expected = x.map { Float(0.5 * Double($0) * (1 + erfReference(Double($0) / 2.0.squareRoot()))) }
@@ -44,10 +56,13 @@ final class ElementwiseKernelTests: XCTestCase {
           let density = exp(-x * x / 2) / (2 * Double.pi).squareRoot()
           return Double(dy) * (0.5 * (1 + erfReference(x / 2.0.squareRoot())) + x * density)
         }
-        let pre = Tensor(x, [5, width])
+        let (pre, post) = (Tensor(x, [5, width]), Tensor(uninitialized: [5, width]))
+        Kernels.gelu(pre, into: post, rows: 0..<5)
+        let dx = Tensor(dy, [5, width])
         let bias = Tensor(repeating: 1, [width])
-        Kernels.geluBackward(Tensor(dy, [5, width]), overwriting: pre, biasGradient: bias)
-        expectClose(pre.array, gradient.map { Float($0) }, relative: 1e-6, absolute: 1e-6, "\(set) dx \(width)")
+        Kernels.geluBackward(overwriting: dx, pre, biasGradient: bias)
+        expectClose(dx.array, gradient.map { Float($0) }, relative: 1e-6, absolute: 1e-6, "\(set) dx \(width)")
+        XCTAssertEqual(pre.array, post.array, "\(set) GELU again \(width)")
         let sums = (0..<width).map { j in Float((0..<5).reduce(1.0) { $0 + gradient[$1 * width + j] }) }
         expectClose(bias.array, sums, relative: 1e-6, absolute: 3e-6, "\(set) bias \(width)")
       }

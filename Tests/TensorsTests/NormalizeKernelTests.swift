@@ -33,6 +33,9 @@ final class NormalizeKernelTests: XCTestCase {
         }
         expectClose(sum.array, flat(sums), relative: 1e-6, absolute: 1e-6, "\(set) sum \(width)")
         expectClose(y.array, flat(normalized), relative: 1e-5, absolute: 5e-6, "\(set) y \(width)")
+        let again = Tensor(uninitialized: y.shape)
+        Kernels.layerNormAgain(sum, mean: mean, rstd: rstd, weight: small[1], bias: small[2], into: again)
+        XCTAssertEqual(again.array, y.array, "\(set) again \(width)")
       }
     }
   }

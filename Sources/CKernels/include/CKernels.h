@@ -34,8 +34,8 @@ typedef struct {
   void (*gelu)(const float *x, float *y, long n);                          // x Phi(x), exact erf
   void (*exponential_average)(float *average, const float *current, long n, float momentum);
   void (*adamw)(float *w, const float *g, float *m, float *v, long n, const CKernelsAdamW *s);
-  // x becomes dx = dy GELU'(x); column_sum [d] += the sum of dx over rows
-  void (*gelu_backward)(const float *dy, float *x, float *column_sum, long rows, long d);
+  // dy becomes dx = dy GELU'(x) and x becomes GELU(x); column_sum [d] += the sum of dx over rows
+  void (*gelu_backward)(float *dy, float *x, float *column_sum, long rows, long d);
   // rows
   void (*repeat_row)(const float *row, float *y, long rows, long d);       // y[i] = row
   void (*biased_rows)(const float *bias, const float *table, const int32_t *index, float *y, long rows, long d);
@@ -53,6 +53,9 @@ typedef struct {
   void (*layernorm)(const float *x, const float *_Nullable branch, const float *_Nullable branch_bias,
                     const float *w, const float *b, float eps, float *sum, float *y, float *mean, float *rstd,
                     long rows, long d);
+  // y = LN(sum) w + b as before, from its statistics
+  void (*layernorm_again)(const float *sum, const float *mean, const float *rstd, const float *w, const float *b,
+                          float *y, long rows, long d);
   // dx = dsum + LN gradient; w_sum, b_sum and x_sum [d] += their column sums
   void (*layernorm_backward)(const float *dy, const float *_Nullable dsum, const float *sum, const float *mean,
                              const float *rstd, const float *w, float *dx, float *w_sum, float *b_sum,

@@ -1,0 +1,37 @@
+import Basics
+import Tensors
+
+// R rows, D width, H hidden width.
+
+/// The two layers of a block's MLP without the bias of the second: GELU(x W1ᵀ + b1) W2ᵀ, exact erf.
+///
+/// - Shapes: x [.., D], weight1 [H, D], bias1 [H], weight2 [D, H] -> [.., D]
+/// - Gradient: to x and the three parameters.
+/// - Memory: keeps the value before GELU [R, H] alone. Backward makes GELU again in the pass that differentiates it,
+///   over the value that is no longer needed.
+public func mlp(_ x: Variable, _ weight1: Parameter, bias1: Parameter, _ weight2: Parameter) -> Variable {
+  let (input, w1, w2) = (x.value, weight1.matrix, weight2.matrix)
+  precondition(
+    w1.shape == [w2.shape[1], x.shape.lastAxis] && bias1.shape.count == w1.shape[0],
+    "mlp: x \(x.shape), weights \(w1.shape) and \(w2.shape), bias \(bias1.shape)")
+  let hidden = Tensor(uninitialized: x.shape.replacingLast(w1.shape[0]))
+  let y = Tensor(uninitialized: x.shape.replacingLast(w2.shape[0]))
+  let isRecorded = Tape.records([x], [weight1, bias1, weight2])
+  OpClock.measure(.linear) {
+    // Without a tape GELU may overwrite its input.
+    let activated = isRecorded ? Tensor(uninitialized: hidden.shape) : hidden
+    let row = bias1.value
+    Matmul.forward(
+      input, w1, into: hidden, prepare: { Kernels.repeatRow(row, into: hidden, rows: $0) },
+      finish: { Kernels.gelu(hidden, into: activated, rows: $0) })
+    Matmul.forward(activated, w2, into: y)
+  }
+  let pull = linearPullback(x, weight1)
+  return record(y, from: [x], using: [weight1, bias1, weight2], as: .linear) { dy in
+    let gradient = Tensor(uninitialized: hidden.shape)
+    Matmul.dataGradient(dy, w2, into: gradient)  // of GELU's result
+    Kernels.geluBackward(overwriting: gradient, hidden, biasGradient: bias1.wantedGradient)
+    if !weight2.isFrozen { Matmul.weightGradient(dy, hidden, into: weight2.gradientMatrix) }
+    return [pull(gradient)]
+  }
+}
