@@ -1,3 +1,4 @@
+import Basics
 import Tensors
 
 /// The sizes of one attention and the loops over images and heads.
@@ -16,6 +17,10 @@ struct AttentionPlan {
   }
 
   var qkvShape: Shape { [images, tokens, 3 * width] }
+  /// Operations of the qkv product, and of each of its two gradients.
+  var qkvFlops: Int { 2 * images * tokens * width * 3 * width }
+  /// Operations of scores and values; their four gradients take twice as many. The repeated scores do not count.
+  var scoreFlops: Int { 4 * images * tokens * tokens * width }
   fileprivate var headWidth: Int { width / heads }
   fileprivate var packedWidth: Int { (headWidth + 15) / 16 * 16 }
   fileprivate var scoreStride: Int { (tokens + 15) / 16 * 16 }
@@ -33,10 +38,12 @@ struct AttentionPlan {
         let part = start..<min(start + group, range.upperBound)
         let rows = part.count * tokens
         let qkv = (saved?.rows(part) ?? unsaved?.rows(0..<rows) ?? x).reshaped([rows, 3 * width])
-        Kernels.repeatRow(bias, into: qkv, rows: 0..<rows)
-        Matmul.multiply(
-          x.pointer + start * tokens * width, width, weight.pointer, width, transposeB: true, qkv.pointer, 3 * width,
-          m: rows, n: 3 * width, k: width, accumulate: true)
+        OpClock.measure(.elementwise) { Kernels.repeatRow(bias, into: qkv, rows: 0..<rows) }
+        OpClock.measure(.linear) {
+          Matmul.multiply(
+            x.pointer + start * tokens * width, width, weight.pointer, width, transposeB: true, qkv.pointer, 3 * width,
+            m: rows, n: 3 * width, k: width, accumulate: true)
+        }
         for image in part {
           forwardImage(
             qkv.pointer + (image - start) * tokens * 3 * width, scratch,
@@ -80,11 +87,15 @@ struct AttentionPlan {
             dy.pointer + image * tokens * width, scratch, logSums: logSums.pointer + image * heads * tokens,
             overwriting: dqkv.pointer + (image - start) * tokens * 3 * width)
         }
-        Kernels.addColumnSums(of: dqkv.pointer, rows: rows, width: 3 * width, to: sums[0])
+        OpClock.measure(.elementwise) {
+          Kernels.addColumnSums(of: dqkv.pointer, rows: rows, width: 3 * width, to: sums[0])
+        }
         guard let dx else { continue }
-        Matmul.multiply(
-          dqkv.pointer, 3 * width, weight.pointer, width, dx.pointer + start * tokens * width, width, m: rows,
-          n: width, k: 3 * width)
+        OpClock.measure(.linear) {
+          Matmul.multiply(
+            dqkv.pointer, 3 * width, weight.pointer, width, dx.pointer + start * tokens * width, width, m: rows,
+            n: width, k: 3 * width)
+        }
       }
       // A key bias shifts all scores of a query alike, and softmax does not see it: its gradient is 0. The sum of dK
       // is rounding noise, which Adam would blow up to full steps, different ones for every number of ranks.

@@ -13,17 +13,27 @@ public func selfAttention(_ x: Variable, qkvWeight: Parameter, qkvBias: Paramete
   let plan = AttentionPlan(x.shape, qkvWeight.shape, heads: heads)
   let (input, needsInput) = (x.value, x.needsGradient)
   let y = Tensor(uninitialized: x.shape)
+  let qkvCount = plan.qkvShape.count
   let logSums = Tensor(uninitialized: [plan.images, heads, plan.tokens])
   let qkv = Tape.records([x], [qkvWeight, qkvBias]) ? Tensor(uninitialized: plan.qkvShape) : nil  // [B, N, 3 D]
-  OpClock.measure(.attention) {
+  OpClock.count(.linear, work: plan.qkvFlops)
+  OpClock.count(.elementwise, work: qkvCount)  // the bias
+  OpClock.measure(.attention, work: plan.scoreFlops) {
     plan.forward(input, qkvWeight.matrix, qkvBias.value, saving: qkv, logSums: logSums, into: y)
   }
   guard let qkv else { return Variable(constant: y) }
   return record(y, from: [x], using: [qkvWeight, qkvBias], as: .attention) { dy in
     let dx = needsInput ? Tensor(uninitialized: input.shape) : nil
+    OpClock.count(.attention, work: 2 * plan.scoreFlops)
+    OpClock.count(.elementwise, work: qkvCount)  // the bias gradient
+    if needsInput { OpClock.count(.linear, work: plan.qkvFlops) }
     plan.backward(
       dy, overwriting: qkv, logSums: logSums, qkvWeight.matrix, biasGradient: qkvBias.wantedGradient, into: dx)
-    if !qkvWeight.isFrozen { Matmul.weightGradient(qkv, input, into: qkvWeight.gradientMatrix) }
+    if !qkvWeight.isFrozen {
+      OpClock.measure(.linear, work: plan.qkvFlops) {
+        Matmul.weightGradient(qkv, input, into: qkvWeight.gradientMatrix)
+      }
+    }
     return [dx]
   }
 }

@@ -10,16 +10,21 @@ import Tensors
 public func linear(_ x: Variable, _ weight: Parameter, bias: Parameter? = nil) -> Variable {
   let input = x.value
   let y = Tensor(uninitialized: x.shape.replacingLast(weight.shape[0]))
-  OpClock.measure(.linear) {
+  OpClock.measure(.linear, work: productFlops(input, weight)) {
     if let bias = bias?.value {
-      Matmul.forward(input, weight.matrix, into: y, prepare: { Kernels.repeatRow(bias, into: y, rows: $0) })
+      OpClock.count(.elementwise, work: y.count)
+      Matmul.forward(
+        input, weight.matrix, into: y,
+        prepare: { rows in OpClock.measure(.elementwise) { Kernels.repeatRow(bias, into: y, rows: rows) } })
     } else {
       Matmul.forward(input, weight.matrix, into: y)
     }
   }
   let pull = linearPullback(x, weight)
   return record(y, from: [x], using: [weight] + [bias].compactMap { $0 }, as: .linear) { dy in
-    if let gradient = bias?.wantedGradient { Kernels.addColumnSums(of: dy, to: gradient) }
+    if let gradient = bias?.wantedGradient {
+      OpClock.measure(.elementwise, work: dy.count) { Kernels.addColumnSums(of: dy, to: gradient) }
+    }
     return [pull(dy)]
   }
 }
@@ -35,15 +40,19 @@ public func linearBiasGELU(_ x: Variable, _ weight: Parameter, bias: Parameter) 
   let isRecorded = Tape.records([x], [weight, bias])
   // Without a tape GELU may overwrite its input.
   let y = isRecorded ? Tensor(uninitialized: before.shape) : before
-  OpClock.measure(.linear) {
+  OpClock.measure(.linear, work: productFlops(input, weight)) {
     let row = bias.value
+    OpClock.count(.elementwise, work: 3 * y.count)  // the bias, then GELU
     Matmul.forward(
-      input, weight.matrix, into: before, prepare: { Kernels.repeatRow(row, into: before, rows: $0) },
-      finish: { Kernels.gelu(before, into: y, rows: $0) })
+      input, weight.matrix, into: before,
+      prepare: { rows in OpClock.measure(.elementwise) { Kernels.repeatRow(row, into: before, rows: rows) } },
+      finish: { rows in OpClock.measure(.elementwise) { Kernels.gelu(before, into: y, rows: rows) } })
   }
   let pull = linearPullback(x, weight)
   return record(y, from: [x], using: [weight, bias], as: .linear) { dy in
-    Kernels.geluBackward(dy, overwriting: before, biasGradient: bias.wantedGradient)
+    OpClock.measure(.elementwise, work: 3 * before.count) {
+      Kernels.geluBackward(dy, overwriting: before, biasGradient: bias.wantedGradient)
+    }
     return [pull(before)]
   }
 }
@@ -62,17 +71,26 @@ public func patchLinear(
     places.count == rows && places.allSatisfy { $0 >= 0 && Int($0) < positions.shape[0] },
     "patchLinear: \(places.count) indices for patches \(patches.shape), positions \(positions.shape)")
   let y = Tensor(uninitialized: patches.shape.replacingLast(weight.shape[0]))
-  OpClock.measure(.linear) {
+  OpClock.measure(.linear, work: productFlops(patches, weight)) {
     let row = bias.value
     places.withUnsafeBufferPointer { places in
       guard let index = places.baseAddress else { return }
+      OpClock.count(.elementwise, work: y.count)
       Matmul.forward(
-        patches, weight.matrix, into: y, prepare: { Kernels.biasedRows(row, positions, index, into: y, rows: $0) })
+        patches, weight.matrix, into: y,
+        prepare: { rows in
+          OpClock.measure(.elementwise) { Kernels.biasedRows(row, positions, index, into: y, rows: rows) }
+        })
     }
   }
   return record(y, from: [], using: [weight, bias], as: .linear) { dy in
-    if let gradient = bias.wantedGradient { Kernels.addColumnSums(of: dy, to: gradient) }
-    if !weight.isFrozen { Matmul.weightGradient(dy, patches, into: weight.gradientMatrix) }
+    if let gradient = bias.wantedGradient {
+      OpClock.measure(.elementwise, work: dy.count) { Kernels.addColumnSums(of: dy, to: gradient) }
+    }
+    if !weight.isFrozen {
+      OpClock.count(.linear, work: productFlops(patches, weight))
+      Matmul.weightGradient(dy, patches, into: weight.gradientMatrix)
+    }
     return []
   }
 }
@@ -84,8 +102,10 @@ public func patchLinear(
 public func product(_ x: Variable, constant matrix: Tensor) -> Variable {
   let shape = x.shape
   let y = Tensor(uninitialized: shape.replacingLast(matrix.shape.leading))
-  OpClock.measure(.linear) { Matmul.forward(x.value, matrix, into: y) }
+  let flops = 2 * x.value.count * matrix.shape.leading
+  OpClock.measure(.linear, work: flops) { Matmul.forward(x.value, matrix, into: y) }
   return record(y, from: [x], as: .linear) { dy in
+    OpClock.count(.linear, work: flops)
     let dx = Tensor(uninitialized: shape)
     Matmul.dataGradient(dy, matrix, into: dx)
     return [dx]
@@ -96,11 +116,19 @@ public func product(_ x: Variable, constant matrix: Tensor) -> Variable {
 private func linearPullback(_ x: Variable, _ weight: Parameter) -> (Tensor) -> Tensor? {
   let (shape, needsInput) = (x.shape, x.needsGradient)
   let input = weight.isFrozen ? nil : x.value  // a frozen weight needs no copy of its input
+  let flops = productFlops(x.value, weight)
   return { dy in
-    if let input { Matmul.weightGradient(dy, input, into: weight.gradientMatrix) }
+    if let input {
+      OpClock.count(.linear, work: flops)
+      Matmul.weightGradient(dy, input, into: weight.gradientMatrix)
+    }
     guard needsInput else { return nil }
+    OpClock.count(.linear, work: flops)
     let dx = Tensor(uninitialized: shape)
     Matmul.dataGradient(dy, weight.matrix, into: dx)
     return dx
   }
 }
+
+/// The operations of x Wᵀ, and of each of its two gradients. x [.., K], weight [N, K]
+private func productFlops(_ x: Tensor, _ weight: Parameter) -> Int { 2 * x.count * weight.shape[0] }

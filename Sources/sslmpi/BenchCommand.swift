@@ -78,31 +78,6 @@ struct BenchCommand: ParsableCommand {
     }
   }
 
-  /// `sslmpi bench step`
-  struct Step: ParsableCommand {
-    static let configuration = CommandConfiguration(
-      commandName: "step", abstract: "Whole training steps on random pixels, as a part of the speed of sgemm.",
-      discussion: "sslmpi bench step --workload mae_s16 --batch 16 --threads 2 --steps 5 --json")
-
-    @Option(help: "The model.") var workload = StepBenchmark.Workload.ti4_32
-    @Option(help: "Images a step, on each rank.") var batch = 32
-    @Option(help: "Compute threads of a rank.") var threads = 1
-    @Option(help: "Library of matrix products.") var gemm = ProductLibrary.openblas
-    @Option(help: "Measured steps, after two that are not.") var steps = 10
-    @Flag(help: "One JSON object.") var json = false
-    @Flag(help: ArgumentHelp("Answer 'go N' lines on standard input.", visibility: .hidden)) var lockstep = false
-
-    func validate() throws {
-      try requirePositive([("--batch", batch), ("--threads", threads), ("--steps", steps)])
-    }
-
-    func run() throws {
-      let options = StepBenchmark.Options(
-        workload: workload, batch: batch, threads: threads, gemm: gemm, steps: steps, json: json, lockstep: lockstep)
-      try StepBenchmark.run(options).end()
-    }
-  }
-
   /// `sslmpi bench allreduce`
   struct AllReduce: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -167,10 +142,8 @@ struct BenchCommand: ParsableCommand {
   }
 }
 
-extension StepBenchmark.Workload: ExpressibleByArgument {}
-extension ProductLibrary: ExpressibleByArgument {}
-
-private func requirePositive(_ values: [(String, Int)]) throws {
+/// Refuses options below 1.
+func requirePositive(_ values: [(String, Int)]) throws {
   for (name, value) in values where value < 1 { throw ValidationError("\(name) must be at least 1, not \(value).") }
 }
 

@@ -15,7 +15,13 @@ final class HelpTests: XCTestCase {
       (["inspect"], ["--verify", "--json"]),
       (["bench", "gemm"], ["--rows", "--columns", "--inner", "--seconds", "--threads", "--json"]),
       (["bench", "kernels"], ["--rows", "--width", "--seconds", "--threads", "--json"]),
-      (["bench", "step"], ["--workload", "--batch", "--threads", "--gemm", "--steps", "--json"]),
+      (
+        ["bench", "step"],
+        [
+          "--workload", "--batch", "--threads", "--gemm", "--steps", "--tokens", "--width", "--depth", "--heads",
+          "--json",
+        ]
+      ),
       (["bench", "allreduce"], ["--repetitions", "--json"]),
       (["bench", "jpeg"], ["--images", "--rounds", "--keep-in", "--json"]),
       (["config", "print"], settings + ["--json"]),
