@@ -1,3 +1,4 @@
+import Basics
 import Tensors
 
 /// The sizes of one attention and the loops over images and heads.
@@ -16,6 +17,10 @@ struct AttentionPlan {
   }
 
   var qkvShape: Shape { [images, tokens, 3 * width] }
+  /// Operations of the qkv product, and of each of its two gradients.
+  var qkvFlops: Int { 2 * images * tokens * width * 3 * width }
+  /// Operations of scores and values; their four gradients take twice as many. The repeated scores do not count.
+  var scoreFlops: Int { 4 * images * tokens * tokens * width }
   fileprivate var headWidth: Int { width / heads }
   fileprivate var packedWidth: Int { (headWidth + 15) / 16 * 16 }
   fileprivate var scoreStride: Int { (tokens + 15) / 16 * 16 }
@@ -47,20 +52,24 @@ struct AttentionPlan {
   /// - Shapes: x [B, N, D] -> qkv [n, N, 3 D]
   func project(_ x: Tensor, _ weight: Tensor, _ bias: Tensor, _ part: Range<Int>, into qkv: Tensor) {
     let rows = part.count * tokens
-    Kernels.repeatRow(bias, into: qkv, rows: 0..<rows)
-    Matmul.multiply(
-      x.pointer + part.lowerBound * tokens * width, width, weight.pointer, width, transposeB: true, qkv.pointer,
-      3 * width, m: rows, n: 3 * width, k: width, accumulate: true,
-      engine: Matmul.engine(.forward, n: 3 * width, k: width))
+    OpClock.measure(.elementwise) { Kernels.repeatRow(bias, into: qkv, rows: 0..<rows) }
+    OpClock.measure(.linear) {
+      Matmul.multiply(
+        x.pointer + part.lowerBound * tokens * width, width, weight.pointer, width, transposeB: true, qkv.pointer,
+        3 * width, m: rows, n: 3 * width, k: width, accumulate: true,
+        engine: Matmul.engine(.forward, n: 3 * width, k: width))
+    }
   }
 
   /// The gradient of the input of `project`, on the calling thread.
   ///
   /// - Shapes: dqkv [n, N, 3 D] -> dx [n, N, D]
   func inputGradient(_ dqkv: Tensor, _ weight: Tensor, into dx: Tensor) {
-    Matmul.multiply(
-      dqkv.pointer, 3 * width, weight.pointer, width, dx.pointer, width, m: dx.shape.leading, n: width, k: 3 * width,
-      engine: Matmul.engine(.dataGradient, n: 3 * width, k: width))
+    OpClock.measure(.linear) {
+      Matmul.multiply(
+        dqkv.pointer, 3 * width, weight.pointer, width, dx.pointer, width, m: dx.shape.leading, n: width, k: 3 * width,
+        engine: Matmul.engine(.dataGradient, n: 3 * width, k: width))
+    }
   }
 
   /// A few images at a time with the place of their qkv: their rows of `saved`, or scratch of the calling thread.
@@ -111,7 +120,9 @@ struct AttentionPlan {
             dy.pointer + image * tokens * width, scratch, logSums: logSums.pointer + image * heads * tokens,
             overwriting: qkv.pointer + place * tokens * 3 * width)
         }
-        Kernels.addColumnSums(of: qkv.pointer, rows: part.count * tokens, width: 3 * width, to: biasSums)
+        OpClock.measure(.elementwise) {
+          Kernels.addColumnSums(of: qkv.pointer, rows: part.count * tokens, width: 3 * width, to: biasSums)
+        }
         finish(part, qkv, sums)
       }
       // A key bias shifts all scores of a query alike, and softmax does not see it: its gradient is 0. The sum of dK

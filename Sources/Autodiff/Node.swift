@@ -96,7 +96,8 @@ final class Node {
         precondition(
           gradient.count == node.outputs[parent.output].count,
           "backward: gradient \(gradient.shape) for a value of shape \(node.outputs[parent.output])")
-        OpClock.measure(.elementwise) { node.slots[parent.output].add(gradient) }
+        let isSum = node.slots[parent.output].tensor != nil
+        OpClock.measure(.elementwise, work: isSum ? 3 * gradient.count : 0) { node.slots[parent.output].add(gradient) }
       }
     }
     release()

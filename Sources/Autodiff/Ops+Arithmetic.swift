@@ -7,7 +7,7 @@ import Tensors
 public func add(_ a: Variable, _ b: Variable) -> Variable {
   precondition(a.shape == b.shape, "add: \(a.shape) + \(b.shape)")
   let y = Tensor(uninitialized: a.shape)
-  OpClock.measure(.elementwise) { Kernels.add(a.value, b.value, into: y) }
+  OpClock.measure(.elementwise, work: 3 * y.count) { Kernels.add(a.value, b.value, into: y) }
   return record(y, from: [a, b], as: .elementwise) { dy in [dy, dy] }
 }
 
@@ -16,8 +16,9 @@ public func add(_ a: Variable, _ b: Variable) -> Variable {
 /// - Gradient: to the value.
 public func scale(_ a: Variable, by factor: Float) -> Variable {
   let y = Tensor(uninitialized: a.shape)
-  OpClock.measure(.elementwise) { Kernels.scale(a.value, by: factor, into: y) }
+  OpClock.measure(.elementwise, work: 2 * y.count) { Kernels.scale(a.value, by: factor, into: y) }
   return record(y, from: [a], as: .elementwise) { dy in
+    OpClock.count(.elementwise, work: 2 * dy.count)
     let da = Tensor(uninitialized: dy.shape)
     Kernels.scale(dy, by: factor, into: da)
     return [da]
@@ -29,9 +30,10 @@ public func scale(_ a: Variable, by factor: Float) -> Variable {
 /// - Shapes: any -> scalar
 public func mean(_ a: Variable) -> Variable {
   let (shape, count) = (a.shape, a.shape.count)
-  let sum = OpClock.measure(.elementwise) { Kernels.sum(a.value.pointer, count: count) }
+  let sum = OpClock.measure(.elementwise, work: count) { Kernels.sum(a.value.pointer, count: count) }
   return record(scalar(sum / Double(count)), from: [a], as: .elementwise) { dy in
-    [Tensor(repeating: dy.item / Float(count), shape)]
+    OpClock.count(.elementwise, work: count)
+    return [Tensor(repeating: dy.item / Float(count), shape)]
   }
 }
 
@@ -40,6 +42,7 @@ public func mean(_ a: Variable) -> Variable {
 /// - Gradient: added to the parameter's.
 public func variable(_ parameter: Parameter) -> Variable {
   record(parameter.value, from: [], using: [parameter], as: .elementwise) { dy in
+    OpClock.count(.elementwise, work: 3 * dy.count)
     Kernels.add(dy.pointer, into: parameter.gradient.pointer, count: dy.count)
     return []
   }

@@ -19,7 +19,9 @@ public func selfAttention(
   let logSums = Tensor(uninitialized: [plan.images, heads, plan.tokens])
   let isKept = keepsQKV && Tape.records([x], [qkvWeight, qkvBias])
   let saved = isKept ? Tensor(uninitialized: plan.qkvShape) : nil  // [B, N, 3 D]
-  OpClock.measure(.attention) {
+  OpClock.count(.linear, work: plan.qkvFlops)
+  OpClock.count(.elementwise, work: plan.qkvShape.count)  // the bias
+  OpClock.measure(.attention, work: plan.scoreFlops) {
     plan.forward(saving: saved, logSums: logSums, into: y) {
       plan.project(x.value, qkvWeight.matrix, qkvBias.value, $0, into: $1)
     }
@@ -28,12 +30,19 @@ public func selfAttention(
     let (input, weight) = (kept.value, qkvWeight.matrix)
     let dx = needsInput ? Tensor(uninitialized: input.shape) : nil
     let qkv = saved ?? Tensor(uninitialized: plan.qkvShape)
+    OpClock.count(.attention, work: 2 * plan.scoreFlops)
+    OpClock.count(.elementwise, work: plan.qkvShape.count)  // the bias gradient
+    if needsInput { OpClock.count(.linear, work: plan.qkvFlops) }
     plan.backward(dy, overwriting: qkv, logSums: logSums, biasGradient: qkvBias.wantedGradient) { part, qkv in
       if saved == nil { plan.project(input, weight, qkvBias.value, part, into: qkv) }
     } finish: { part, dqkv, _ in
       if let dx { plan.inputGradient(dqkv, weight, into: dx.rows(part)) }
     }
-    if !qkvWeight.isFrozen { Matmul.weightGradient(qkv, input, into: qkvWeight.gradientMatrix) }
+    if !qkvWeight.isFrozen {
+      OpClock.measure(.linear, work: plan.qkvFlops) {
+        Matmul.weightGradient(qkv, input, into: qkvWeight.gradientMatrix)
+      }
+    }
     return [dx]
   }
 }
@@ -53,12 +62,17 @@ public func selfAttention(
   let inputs = [own, shared]
   func projected(_ x: Tensor) -> Tensor {  // [.., D] -> [.., 3 D]
     let (qkv, bias) = (Tensor(uninitialized: x.shape.replacingLast(3 * plan.width)), qkvBias.value)
-    Matmul.forward(x, qkvWeight.matrix, into: qkv, prepare: { Kernels.repeatRow(bias, into: qkv, rows: $0) })
+    OpClock.count(.elementwise, work: qkv.count)
+    OpClock.measure(.linear, work: productFlops(x, qkvWeight)) {
+      Matmul.forward(
+        x, qkvWeight.matrix, into: qkv,
+        prepare: { rows in OpClock.measure(.elementwise) { Kernels.repeatRow(bias, into: qkv, rows: rows) } })
+    }
     return qkv
   }
   let y = Tensor(uninitialized: [plan.images, plan.tokens, plan.width])
   let logSums = Tensor(uninitialized: [plan.images, heads, plan.tokens])
-  let qkv = OpClock.measure(.attention) {
+  let qkv = OpClock.measure(.attention, work: plan.scoreFlops) {
     let qkv = inputs.map { projected($0.value) }
     plan.forward(saving: nil, logSums: logSums, into: y) { places.spread(qkv[0], qkv[1], of: $0, into: $1) }
     return qkv
@@ -68,6 +82,8 @@ public func selfAttention(
     let inputs = kept.map(\.value)
     let qkv = saved ?? inputs.map(projected)
     let dShared = Tensor(zeros: qkv[1].shape)
+    OpClock.count(.attention, work: 2 * plan.scoreFlops)
+    OpClock.count(.elementwise, work: plan.qkvShape.count)  // the bias gradient
     plan.backward(
       dy, overwriting: nil, logSums: logSums, biasGradient: qkvBias.wantedGradient, summing: [dShared]
     ) {
@@ -77,10 +93,15 @@ public func selfAttention(
     }
     return zip(zip(inputs, [qkv[0], dShared]), needsInput).map { pair, isWanted in
       let (x, dqkv) = pair
-      if !qkvWeight.isFrozen { Matmul.weightGradient(dqkv, x, into: qkvWeight.gradientMatrix) }
+      let flops = productFlops(x, qkvWeight)
+      if !qkvWeight.isFrozen {
+        OpClock.measure(.linear, work: flops) {
+          Matmul.weightGradient(dqkv, x, into: qkvWeight.gradientMatrix)
+        }
+      }
       guard isWanted else { return nil }
       let dx = Tensor(uninitialized: x.shape)
-      Matmul.dataGradient(dqkv, qkvWeight.matrix, into: dx)
+      OpClock.measure(.linear, work: flops) { Matmul.dataGradient(dqkv, qkvWeight.matrix, into: dx) }
       return dx
     }
   }

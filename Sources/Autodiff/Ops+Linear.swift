@@ -10,16 +10,21 @@ import Tensors
 public func linear(_ x: Variable, _ weight: Parameter, bias: Parameter? = nil) -> Variable {
   let input = x.value
   let y = Tensor(uninitialized: x.shape.replacingLast(weight.shape[0]))
-  OpClock.measure(.linear) {
+  OpClock.measure(.linear, work: productFlops(input, weight)) {
     if let bias = bias?.value {
-      Matmul.forward(input, weight.matrix, into: y, prepare: { Kernels.repeatRow(bias, into: y, rows: $0) })
+      OpClock.count(.elementwise, work: y.count)
+      Matmul.forward(
+        input, weight.matrix, into: y,
+        prepare: { rows in OpClock.measure(.elementwise) { Kernels.repeatRow(bias, into: y, rows: rows) } })
     } else {
       Matmul.forward(input, weight.matrix, into: y)
     }
   }
   let pull = linearPullback(x, weight)
   return record(y, from: [x], using: [weight] + [bias].compactMap { $0 }, as: .linear) { dy in
-    if let gradient = bias?.wantedGradient { Kernels.addColumnSums(of: dy, to: gradient) }
+    if let gradient = bias?.wantedGradient {
+      OpClock.measure(.elementwise, work: dy.count) { Kernels.addColumnSums(of: dy, to: gradient) }
+    }
     return [pull(dy)]
   }
 }
@@ -38,17 +43,26 @@ public func patchLinear(
     places.count == rows && places.allSatisfy { $0 >= 0 && Int($0) < positions.shape[0] },
     "patchLinear: \(places.count) indices for patches \(patches.shape), positions \(positions.shape)")
   let y = Tensor(uninitialized: patches.shape.replacingLast(weight.shape[0]))
-  OpClock.measure(.linear) {
+  OpClock.measure(.linear, work: productFlops(patches, weight)) {
+    OpClock.count(.elementwise, work: y.count)
     let row = bias.value
     places.withUnsafeBufferPointer { places in
       guard let index = places.baseAddress else { return }
       Matmul.forward(
-        patches, weight.matrix, into: y, prepare: { Kernels.biasedRows(row, positions, index, into: y, rows: $0) })
+        patches, weight.matrix, into: y,
+        prepare: { rows in
+          OpClock.measure(.elementwise) { Kernels.biasedRows(row, positions, index, into: y, rows: rows) }
+        })
     }
   }
   return record(y, from: [], using: [weight, bias], as: .linear) { dy in
-    if let gradient = bias.wantedGradient { Kernels.addColumnSums(of: dy, to: gradient) }
-    if !weight.isFrozen { Matmul.weightGradient(dy, patches, into: weight.gradientMatrix) }
+    if let gradient = bias.wantedGradient {
+      OpClock.measure(.elementwise, work: dy.count) { Kernels.addColumnSums(of: dy, to: gradient) }
+    }
+    if !weight.isFrozen {
+      OpClock.count(.linear, work: productFlops(patches, weight))
+      Matmul.weightGradient(dy, patches, into: weight.gradientMatrix)
+    }
     return []
   }
 }
@@ -60,8 +74,10 @@ public func patchLinear(
 public func product(_ x: Variable, constant matrix: Tensor) -> Variable {
   let shape = x.shape
   let y = Tensor(uninitialized: shape.replacingLast(matrix.shape.leading))
-  OpClock.measure(.linear) { Matmul.forward(x.value, matrix, into: y) }
+  let flops = 2 * x.value.count * matrix.shape.leading
+  OpClock.measure(.linear, work: flops) { Matmul.forward(x.value, matrix, into: y) }
   return record(y, from: [x], as: .linear) { dy in
+    OpClock.count(.linear, work: flops)
     let dx = Tensor(uninitialized: shape)
     Matmul.dataGradient(dy, matrix, into: dx)
     return [dx]
@@ -72,11 +88,21 @@ public func product(_ x: Variable, constant matrix: Tensor) -> Variable {
 func linearPullback(_ x: Variable, _ weight: Parameter) -> (Tensor) -> Tensor? {
   let (shape, needsInput) = (x.shape, x.needsGradient)
   let input = weight.isFrozen ? nil : x.kept  // a frozen weight does not need its input
+  let flops = productFlops(x.shape, weight)
   return { dy in
-    if let input { Matmul.weightGradient(dy, input.value, into: weight.gradientMatrix) }
+    if let input {
+      OpClock.count(.linear, work: flops)
+      Matmul.weightGradient(dy, input.value, into: weight.gradientMatrix)
+    }
     guard needsInput else { return nil }
+    OpClock.count(.linear, work: flops)
     let dx = Tensor(uninitialized: shape)
     Matmul.dataGradient(dy, weight.matrix, into: dx)
     return dx
   }
 }
+
+/// The operations of x Wᵀ, and of each of its two gradients. x [.., K], weight [N, K]
+func productFlops(_ x: Shape, _ weight: Parameter) -> Int { 2 * x.count * weight.shape[0] }
+
+func productFlops(_ x: Tensor, _ weight: Parameter) -> Int { productFlops(x.shape, weight) }

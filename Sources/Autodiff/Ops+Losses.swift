@@ -15,8 +15,11 @@ public func maskedPatchLoss(_ prediction: Variable, target: Tensor, mask: [Float
   let value = prediction.value
   let weights = Tensor(mask, [mask.count])
   let elements = removed * Double(prediction.shape.lastAxis)
-  let total = OpClock.measure(.elementwise) { Kernels.squaredError(value, target, rowWeights: weights) }
+  let total = OpClock.measure(.elementwise, work: 2 * value.count) {
+    Kernels.squaredError(value, target, rowWeights: weights)
+  }
   return record(scalar(total / elements), from: [prediction], as: .elementwise) { dy in
+    OpClock.count(.elementwise, work: 3 * value.count)
     let gradient = Tensor(uninitialized: value.shape)
     Kernels.squaredErrorBackward(
       value, target, rowWeights: weights, scale: Float(Double(dy.item) / elements), into: gradient)
@@ -33,8 +36,11 @@ public func crossEntropy(logits: Variable, targets: CrossEntropyTargets) -> Vari
   let value = logits.value
   let rows = logits.shape.leading
   let logSums = Tensor(uninitialized: [rows])
-  let total = OpClock.measure(.elementwise) { Kernels.crossEntropy(value, targets, logSums: logSums) }
+  let total = OpClock.measure(.elementwise, work: value.count + targets.floats) {
+    Kernels.crossEntropy(value, targets, logSums: logSums)
+  }
   return record(scalar(total / Double(rows)), from: [logits], as: .elementwise) { dy in
+    OpClock.count(.elementwise, work: 2 * value.count + targets.floats)
     let gradient = Tensor(uninitialized: value.shape)
     Kernels.crossEntropyBackward(
       value, targets, logSums: logSums, scale: dy.item / Float(rows), into: gradient)

@@ -17,21 +17,30 @@ public func mlp(_ x: Variable, _ weight1: Parameter, bias1: Parameter, _ weight2
   let hidden = Tensor(uninitialized: x.shape.replacingLast(w1.shape[0]))
   let y = Tensor(uninitialized: x.shape.replacingLast(w2.shape[0]))
   let isRecorded = Tape.records([x], [weight1, bias1, weight2])
-  OpClock.measure(.linear) {
+  OpClock.measure(.linear, work: productFlops(input, weight1) + productFlops(hidden, weight2)) {
+    OpClock.count(.elementwise, work: 3 * hidden.count)  // the bias, then GELU
     // Without a tape GELU may overwrite its input.
     let activated = isRecorded ? Tensor(uninitialized: hidden.shape) : hidden
     let row = bias1.value
     Matmul.forward(
-      input, w1, into: hidden, prepare: { Kernels.repeatRow(row, into: hidden, rows: $0) },
-      finish: { Kernels.gelu(hidden, into: activated, rows: $0) })
+      input, w1, into: hidden,
+      prepare: { rows in OpClock.measure(.elementwise) { Kernels.repeatRow(row, into: hidden, rows: rows) } },
+      finish: { rows in OpClock.measure(.elementwise) { Kernels.gelu(hidden, into: activated, rows: rows) } })
     Matmul.forward(activated, w2, into: y)
   }
   let pull = linearPullback(x, weight1)
   return record(y, from: [x], using: [weight1, bias1, weight2], as: .linear) { dy in
     let gradient = Tensor(uninitialized: hidden.shape)
+    let flops = productFlops(hidden, weight2)
+    OpClock.count(.linear, work: flops)
     Matmul.dataGradient(dy, w2, into: gradient)  // of GELU's result
-    Kernels.geluBackward(overwriting: gradient, hidden, biasGradient: bias1.wantedGradient)
-    if !weight2.isFrozen { Matmul.weightGradient(dy, hidden, into: weight2.gradientMatrix) }
+    OpClock.measure(.elementwise, work: 4 * hidden.count) {
+      Kernels.geluBackward(overwriting: gradient, hidden, biasGradient: bias1.wantedGradient)
+    }
+    if !weight2.isFrozen {
+      OpClock.count(.linear, work: flops)
+      Matmul.weightGradient(dy, hidden, into: weight2.gradientMatrix)
+    }
     return [pull(gradient)]
   }
 }

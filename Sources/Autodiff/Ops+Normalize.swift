@@ -19,7 +19,8 @@ public func residualLayerNorm(
   let y = Tensor(uninitialized: x.shape)
   let mean = Tensor(uninitialized: [x.shape.leading])
   let rstd = Tensor(uninitialized: [x.shape.leading])
-  OpClock.measure(.normalisation) {
+  let arrays = isSum ? 3 + (branch == nil ? 0 : 1) : 2  // x, branch, sum and y pass through memory once each
+  OpClock.measure(.normalisation, work: arrays * y.count) {
     Kernels.layerNorm(
       x.value, branch: branch?.value, branchBias: branchBias?.value, weight: weight.value, bias: bias.value, eps: eps,
       sum: sum, into: y, mean: mean, rstd: rstd)
@@ -33,6 +34,7 @@ public func residualLayerNorm(
       }
       return [gradients[0], gradients[0]]
     }
+    OpClock.count(.normalisation, work: (gradients[0] == nil ? 3 : 4) * dy.count)
     let dx = Tensor(uninitialized: sum.shape)
     Kernels.layerNormBackward(
       dy, dsum: gradients[0], sum: sum, mean: mean, rstd: rstd, weight: weight.value, into: dx,
@@ -72,8 +74,11 @@ public func l2Normalize(_ x: Variable) -> Variable {
   let floor: Float = 1e-12
   let y = Tensor(uninitialized: x.shape)
   let inverse = Tensor(uninitialized: [x.shape.leading])
-  OpClock.measure(.normalisation) { Kernels.l2Normalize(x.value, floor: floor, into: y, inverse: inverse) }
+  OpClock.measure(.normalisation, work: 2 * y.count) {
+    Kernels.l2Normalize(x.value, floor: floor, into: y, inverse: inverse)
+  }
   return record(y, from: [x], as: .normalisation) { dy in
+    OpClock.count(.normalisation, work: 3 * dy.count)
     let dx = Tensor(uninitialized: y.shape)
     Kernels.l2NormalizeBackward(dy, y: y, inverse: inverse, floor: floor, into: dx)
     return [dx]

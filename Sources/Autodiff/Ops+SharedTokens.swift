@@ -73,10 +73,11 @@ public struct TokenPlaces: Sendable {
 public func placeTokens(own: Variable, shared: Variable, _ places: TokenPlaces) -> Variable {
   places.check(own.value, shared.value, "placeTokens")
   let (shapes, y) = ((own.shape, shared.shape), Tensor(uninitialized: [places.images, places.tokens, own.shape[2]]))
-  OpClock.measure(.elementwise) {
+  OpClock.measure(.elementwise, work: 2 * y.count) {
     Team.split(places.images) { _, part in places.spread(own.value, shared.value, of: part, into: y.rows(part)) }
   }
   return record(y, from: [own, shared], as: .elementwise) { dy in
+    OpClock.count(.elementwise, work: 2 * dy.count)
     let (dOwn, dShared) = (Tensor(uninitialized: shapes.0), Tensor(zeros: shapes.1))
     Team.splitSumming(places.images, into: [dShared]) { part, sums in
       places.collect(dy.rows(part), of: part, into: dOwn, addingTo: sums[0])
@@ -96,7 +97,7 @@ public func addPositions(_ x: Variable, _ positions: Tensor, indices: [Int32]) -
       && indices.allSatisfy { $0 >= 0 && Int($0) < positions.shape[0] },
     "addPositions: x \(x.shape), \(indices.count) indices, positions \(positions.shape)")
   let (input, y) = (x.value, Tensor(uninitialized: x.shape))
-  OpClock.measure(.elementwise) {
+  OpClock.measure(.elementwise, work: 2 * y.count) {
     Team.split(images) { _, part in
       for row in part.lowerBound * tokens..<part.upperBound * tokens {
         let (from, to) = (input.pointer + row * width, y.pointer + row * width)

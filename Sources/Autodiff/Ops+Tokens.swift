@@ -13,7 +13,7 @@ public func gatherTokens(_ x: Variable, indices: [Int32], perImage kept: Int) ->
     indices.count == images * kept && indices.allSatisfy { $0 >= 0 && Int($0) < tokens },
     "gatherTokens: \(indices.count) indices, \(kept) an image, for \(x.shape)")
   let (input, y) = (x.value, Tensor(uninitialized: [images, kept, width]))
-  OpClock.measure(.elementwise) {
+  OpClock.measure(.elementwise, work: 2 * y.count) {
     overImages(images, indices, kept) { image, index in
       Kernels.gatherRows(
         input.pointer + image * tokens * width, index, into: y.pointer + image * kept * width, rows: kept,
@@ -21,6 +21,7 @@ public func gatherTokens(_ x: Variable, indices: [Int32], perImage kept: Int) ->
     }
   }
   return record(y, from: [x], as: .elementwise) { dy in
+    OpClock.count(.elementwise, work: images * tokens * width + 3 * dy.count)
     let dx = Tensor(zeros: [images, tokens, width])
     overImages(images, indices, kept) { image, index in
       Kernels.scatterAddRows(
@@ -38,7 +39,7 @@ public func prependToken(_ token: Parameter, _ x: Variable) -> Variable {
   let (images, tokens, width) = extents(x, "prependToken")
   precondition(token.shape.count == width, "prependToken: token \(token.shape), x \(x.shape)")
   let (input, first, y) = (x.value, token.value, Tensor(uninitialized: [images, tokens + 1, width]))
-  OpClock.measure(.elementwise) {
+  OpClock.measure(.elementwise, work: 2 * y.count) {
     Team.split(images) { _, range in
       for image in range {
         let place = y.pointer + image * (tokens + 1) * width
@@ -48,6 +49,7 @@ public func prependToken(_ token: Parameter, _ x: Variable) -> Variable {
     }
   }
   return record(y, from: [x], using: [token], as: .elementwise) { dy in
+    OpClock.count(.elementwise, work: 2 * dy.count)
     if let gradient = token.wantedGradient {
       for image in 0..<images {
         Kernels.addColumnSums(
@@ -63,8 +65,9 @@ public func prependToken(_ token: Parameter, _ x: Variable) -> Variable {
 /// - Shapes: x [B, N, D] -> [B, N - 1, D]
 public func dropFirstToken(_ x: Variable) -> Variable {
   let (images, tokens, width) = extents(x, "dropFirstToken")
-  let y = OpClock.measure(.elementwise) { withoutFirstToken(x.value) }
+  let y = OpClock.measure(.elementwise, work: 2 * images * (tokens - 1) * width) { withoutFirstToken(x.value) }
   return record(y, from: [x], as: .elementwise) { dy in
+    OpClock.count(.elementwise, work: 2 * dy.count)
     let dx = Tensor(uninitialized: [images, tokens, width])
     Team.split(images) { _, range in
       for image in range {
@@ -85,7 +88,7 @@ public func meanTokens(_ x: Variable, skipping skipped: Int = 0) -> Variable {
   precondition(skipped >= 0 && skipped < tokens, "meanTokens: skipping \(skipped) of \(x.shape)")
   let factor = 1 / Float(tokens - skipped)
   let (input, y) = (x.value, Tensor(zeros: [images, width]))
-  OpClock.measure(.elementwise) {
+  OpClock.measure(.elementwise, work: input.count + y.count) {
     Team.split(images) { _, range in
       for image in range {
         Kernels.addColumnSums(
@@ -96,6 +99,7 @@ public func meanTokens(_ x: Variable, skipping skipped: Int = 0) -> Variable {
     Kernels.scale(y.pointer, count: y.count, by: factor)
   }
   return record(y, from: [x], as: .elementwise) { dy in
+    OpClock.count(.elementwise, work: dy.count + images * tokens * width)
     let share = Tensor(uninitialized: dy.shape)
     Kernels.scale(dy, by: factor, into: share)
     let dx = Tensor(uninitialized: [images, tokens, width])
@@ -120,7 +124,7 @@ public func concatenateRows(_ parts: [Variable]) -> Variable {
     parts.allSatisfy { $0.shape.dims.dropFirst() == inner }, "concatenateRows: \(parts.map { $0.shape.description })")
   let y = Tensor(uninitialized: Shape([rows.reduce(0, +)] + inner))
   let starts = rows.indices.map { rows[..<$0].reduce(0, +) }
-  OpClock.measure(.elementwise) {
+  OpClock.measure(.elementwise, work: 2 * y.count) {
     for (part, start) in zip(parts, starts) { y.rows(start..<start + part.shape[0]).assign(part.value) }
   }
   return record(y, from: parts, as: .elementwise) { dy in
@@ -134,6 +138,7 @@ public func concatenateRows(_ parts: [Variable]) -> Variable {
 public func rows(_ x: Variable, _ range: Range<Int>) -> Variable {
   let shape = x.shape
   return record(x.value.rows(range), from: [x], as: .elementwise) { dy in
+    OpClock.count(.elementwise, work: shape.count + 2 * dy.count)
     let dx = Tensor(zeros: shape)
     dx.rows(range).assign(dy)
     return [dx]

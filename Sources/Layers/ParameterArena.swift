@@ -1,4 +1,5 @@
 import Autodiff
+import Basics
 import Tensors
 
 /// All weights of a model in one contiguous block, and the gradients in a second one of the same layout.
@@ -70,7 +71,7 @@ public final class ParameterArena: @unchecked Sendable {
 
   /// Sets every gradient to 0. Call before the first micro-batch of a step.
   public func zeroGradients() {
-    gradients.fill(0)
+    OpClock.measure(.optimiser, work: count) { gradients.fill(0) }
   }
 
   private static func padded(_ count: Int) -> Int { (count + alignment - 1) / alignment * alignment }

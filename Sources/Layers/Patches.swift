@@ -24,7 +24,7 @@ public func patchify(
     indices.map { $0.count == batch * kept } ?? true,
     "patchify: \(indices?.count ?? 0) indices for \(batch) images")
   let patches = Tensor(uninitialized: [batch, kept, layout.length])  // [B, k, C*P*P]
-  OpClock.measure(.elementwise) {
+  OpClock.measure(.elementwise, work: 2 * patches.count) {
     Team.split(batch) { _, range in
       for image in range {
         let source = images.pointer + image * layout.imageLength
@@ -67,7 +67,9 @@ public func unpatchify(_ patches: Tensor, channels: Int, side: Int, patch: Int, 
 /// - Source: He et al., 2022, reference code `forward_loss`; spec mae-ct 2.3.
 public func normalizedPatchTargets(_ images: Tensor, patch: Int, indices: [Int32]? = nil) -> Tensor {
   let targets = patchify(images, patch: patch, order: .rowColumnChannel, indices: indices)  // [B, k, P*P*C]
-  OpClock.measure(.normalisation) { Kernels.normalizeRows(targets, eps: 1e-6, into: targets) }
+  OpClock.measure(.normalisation, work: 2 * targets.count) {
+    Kernels.normalizeRows(targets, eps: 1e-6, into: targets)
+  }
   return targets
 }
 

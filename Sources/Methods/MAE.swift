@@ -30,7 +30,7 @@ final class MAE: Method {
 
   func loss(_ batch: Batch, at step: StepContext) throws -> LossReport {
     let images = joined(batch.views)  // [B, 3, S, S]
-    let mask = drawMask(batch, at: step)
+    let mask = OpClock.measure(.data) { drawMask(batch, at: step) }
     let latent = encoder(images, keep: mask)  // [B, 1 + k, D]
     let predicted = decoder.removedPatches(latent, mask)  // [B, L - k, d]
     let removed = [Float](repeating: 1, count: mask.images * mask.removedCount)

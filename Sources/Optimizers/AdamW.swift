@@ -82,7 +82,8 @@ public final class AdamW: Optimizer {
     let weights = arena.weights.pointer
     let gradients = arena.gradients.pointer
     let (m, v) = (firstMoment.pointer, secondMoment.pointer)
-    OpClock.measure(.optimiser) {
+    // Weight, gradient and both moments are read; all but the gradient are written.
+    OpClock.measure(.optimiser, work: 7 * due.reduce(0) { $0 + $1.range.count }) {
       Team.split(due.count) { _, range in
         for piece in due[range] {
           let group = groups[piece.group]

@@ -67,7 +67,7 @@ public final class EMACopy {
   /// Moves the copy towards the source; `momentum` 1 leaves it, 0 copies.
   public func follow(momentum: Double) {
     let (copy, current) = (arena.weights.pointer, source.weights.pointer)
-    OpClock.measure(.optimiser) {
+    OpClock.measure(.optimiser, work: 3 * links.reduce(0) { $0 + $1.count }) {
       Team.split(links.count) { _, range in
         for link in links[range] {
           Kernels.exponentialAverage(

@@ -101,7 +101,9 @@ public final class GradientBuckets {
       // The next bucket is being reduced while this one is measured.
       for index in bucket.parameters {
         let range = arena.range(at: index)
-        sums[index] = Kernels.sumOfSquares(arena.gradients.pointer + range.lowerBound, count: range.count)
+        sums[index] = OpClock.measure(.optimiser, work: range.count) {
+          Kernels.sumOfSquares(arena.gradients.pointer + range.lowerBound, count: range.count)
+        }
       }
     }
     requests.removeAll(keepingCapacity: true)

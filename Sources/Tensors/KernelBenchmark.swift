@@ -12,6 +12,20 @@ public enum KernelBenchmark {
     public let triad: Double
   }
 
+  /// The speed of the triad alone over [rows, width], for about `seconds`.
+  ///
+  /// - Units: 10⁹ bytes a second, all threads of the team together.
+  public static func triadGigabytes(rows: Int, width: Int, seconds: Double) -> Double {
+    let arrays = (0..<3).map { _ in Tensor(repeating: 0.5, [rows, width]) }
+    var (elapsed, runs) = (0.0, 0.0)
+    triad(arrays)
+    repeat {
+      elapsed += time { triad(arrays) }
+      runs += 1
+    } while elapsed < seconds
+    return 3e-9 * Double(rows * width * MemoryLayout<Float>.stride) * runs / elapsed
+  }
+
   private struct Entry {
     let name: String
     let arrays: Double

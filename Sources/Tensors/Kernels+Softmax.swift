@@ -117,6 +117,14 @@ public enum CrossEntropyTargets {
   /// The index of the right class, in 0 ..< K. [R]
   case labels([Int32])
 
+  /// How many floats a pass over the targets reads.
+  package var floats: Int {
+    switch self {
+    case .soft(let targets): targets.count
+    case .labels: 0
+    }
+  }
+
   func check(_ logits: Shape) {
     switch self {
     case .soft(let targets):

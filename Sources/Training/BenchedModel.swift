@@ -11,85 +11,150 @@ import Tensors
 
 /// A model with its optimiser and one batch of random pixels.
 final class BenchedModel {
-  let arena: ParameterArena
+  private let model: Model
+  private let arena: ParameterArena
+  /// Which engines multiply.
+  let products: String
   private let optimizer: AdamW
   private let buckets: GradientBuckets
-  private let loss: (Int) throws -> Variable
+  private let ranks: Int
   private var index = 0
   /// Bytes of the pool that the last forward pass left in use.
   private(set) var liveBytesAfterForward = 0
+  /// Images of a step over all ranks.
   let imagesPerStep: Int
-  let flopsPerStep: Double
-  /// Which engines multiply.
-  var products = ""
+  /// Analytic operations of one image and step.
+  var flopsPerImage: Double { model.flopsPerImage }
+  /// The sizes of the encoder.
+  var encoder: ViTConfiguration { model.encoder }
+  /// The tokens of an image in the encoder.
+  var tokens: Int { model.tokens }
+  /// The floats of one pass over what enters the blocks, on one rank: images x sum of (tokens x width) over blocks.
+  let blockFloats: Int
 
-  init(_ options: StepBenchmark.Options, _ communicator: Communicator) throws {
-    let model = options.workload
+  /// What is trained.
+  private struct Model {
     let builder: ModelBuilder
-    let size = model == .ti4_32 ? 32 : 224
-    let pixels = Tensor(uninitialized: [options.batch, 3, size, size])
-    var stream = RandomStream(seed: 1, purpose: .probe, index: communicator.rank)
-    for i in 0..<pixels.count { pixels.pointer[i] = Float(stream.normal()) }
-    switch model {
-    case .mae_s16, .mae_b16:
-      let tree = try SettingsTree.load(
-        files: [], preset: nil,
-        overrides: [
-          "method=mae", "model.arch=\(model == .mae_s16 ? "vit_small_patch16_224" : "vit_base_patch16_224")",
-          "data.train=synth:tinyshapes", "train.batch_size=\(options.batch)", "train.max_steps=1",
-          "train.recompute=\(options.recompute.rawValue)",
-        ])
-      let settings = try RunSettings(from: tree)
-      let context = try MethodContext(settings: settings, section: tree.section("mae"), communicator: communicator)
-      let method = try MethodRegistry.make("mae", context)
-      builder = context.builder
-      let images = Array(0..<options.batch)
-      let batch = Batch(
-        views: [pixels], indices: images, sampled: images, labels: images.map { _ in -1 }, epoch: 0,
-        globalBatch: options.batch * communicator.size)
-      flopsPerStep = method.flopsPerImage * Double(options.batch)
-      loss = { step in
-        try method.loss(
-          batch, at: StepContext(step: step, totalSteps: 1 << 20, stepsPerEpoch: 1 << 20, seed: 0)
-        ).total
-      }
-    case .ti4_32, .vit_s16, .vit_b16:
-      let configuration = try StepBenchmark.encoder(model)
-      builder = ModelBuilder(seed: 0, recompute: options.recompute)
-      let encoder = ViT(configuration, builder)
-      flopsPerStep = configuration.cost(visible: configuration.tokens).trainingFlops * Double(options.batch)
-      loss = { _ in mean(encoder(pixels, keep: nil)) }
-    }
-    arena = builder.build()
+    let encoder: ViTConfiguration
+    let tokens: Int
+    let flopsPerImage: Double
+    /// The sum of tokens x width over all blocks.
+    let blockFloatsPerImage: Int
+    let loss: (Int) throws -> Variable
+  }
+
+  /// Builds the model of a workload.
+  ///
+  /// - Throws: bad config when the sizes do not fit together.
+  init(_ options: StepBenchmark.Options, _ communicator: Communicator) throws {
+    model =
+      options.workload.isMasked
+      ? try BenchedModel.maskedAutoencoder(options, communicator) : try BenchedModel.encoder(options, communicator)
+    arena = model.builder.build()
+    products = try ProductChoice.settle(options.gemm, arena, earlier: nil, communicator).summary
     optimizer = AdamW(arena: arena, groups: ParameterGroup.split(arena), betas: (0.9, 0.95))
     buckets = GradientBuckets(arena: arena, communicator: communicator, bucketBytes: 25 << 20, overlap: true)
-    imagesPerStep = options.batch
+    ranks = communicator.size
+    imagesPerStep = options.batch * ranks
+    blockFloats = options.batch * model.blockFloatsPerImage
   }
 
   /// Forward, backward with reduction, update.
+  ///
+  /// - Collective: all ranks.
   func step() throws {
     arena.zeroGradients()
-    let value = try loss(index)
+    let value = try model.loss(index)
     liveBytesAfterForward = StoragePool.bytesInUse
     buckets.arm()
-    value.backward()
+    value.backward(seed: 1 / Float(ranks))
     _ = try OpClock.measure(.communication) { try buckets.finish() }
-    OpClock.measure(.optimiser) { optimizer.update(UpdateContext(rate: 1e-4, weightDecay: 0.05)) }
+    optimizer.update(UpdateContext(rate: 1e-4, weightDecay: 0.05))
     index += 1
+  }
+
+  private static func randomPixels(_ count: Int, side: Int, rank: Int) -> Tensor {
+    let pixels = Tensor(uninitialized: [count, 3, side, side])
+    var stream = RandomStream(seed: 1, purpose: .probe, index: rank)
+    for i in 0..<pixels.count { pixels.pointer[i] = Float(stream.normal()) }
+    return pixels
+  }
+
+  private static func maskedAutoencoder(
+    _ options: StepBenchmark.Options, _ communicator: Communicator
+  ) throws -> Model {
+    let arch = options.workload == .mae_s16 ? "vit_small_patch16_224" : "vit_base_patch16_224"
+    let tree = try SettingsTree.load(
+      files: [], preset: nil,
+      overrides: [
+        "method=mae", "model.arch=\(arch)", "data.train=synth:tinyshapes",
+        "train.batch_size=\(options.batch * communicator.size)", "train.max_steps=1",
+        "train.recompute=\(options.recompute.rawValue)",
+      ])
+    let settings = try RunSettings(from: tree)
+    let context = try MethodContext(settings: settings, section: tree.section("mae"), communicator: communicator)
+    let method = try MethodRegistry.make("mae", context)
+    let images = Array(0..<options.batch)
+    let batch = Batch(
+      views: [randomPixels(options.batch, side: context.vit.imgSize, rank: communicator.rank)], indices: images,
+      sampled: images, labels: images.map { _ in -1 }, epoch: 0, globalBatch: options.batch * communicator.size)
+    let (vit, decoder) = (context.vit, context.decoder)
+    let visible = Mask.kept(of: vit.tokens, ratio: 0.75)
+    return Model(
+      builder: context.builder, encoder: vit, tokens: 1 + visible, flopsPerImage: method.flopsPerImage,
+      blockFloatsPerImage: vit.depth * (1 + visible) * vit.width + decoder.depth * (1 + vit.tokens) * decoder.width,
+      loss: { step in
+        try method.loss(
+          batch, at: StepContext(step: step, totalSteps: 1 << 20, stepsPerEpoch: 1 << 20, seed: 0)
+        ).total
+      })
+  }
+
+  private static func encoder(_ options: StepBenchmark.Options, _ communicator: Communicator) throws -> Model {
+    let (configuration, visible) = try StepBenchmark.encoder(options.workload, options.sizes)
+    let builder = ModelBuilder(seed: 0, recompute: options.recompute)
+    let encoder = ViT(configuration, builder)
+    let pixels = randomPixels(options.batch, side: configuration.imgSize, rank: communicator.rank)
+    let order = (0..<options.batch).flatMap { _ in 0..<Int32(configuration.tokens) }
+    let mask = visible.map { Mask(shuffle: order, tokens: configuration.tokens, keep: $0) }
+    let tokens = 1 + (visible ?? configuration.tokens)
+    return Model(
+      builder: builder, encoder: configuration, tokens: tokens,
+      flopsPerImage: configuration.cost(visible: visible).trainingFlops,
+      blockFloatsPerImage: configuration.depth * tokens * configuration.width,
+      loss: { _ in mean(encoder(pixels, keep: mask)) })
   }
 }
 
 extension StepBenchmark {
-  static func encoder(_ workload: Workload) throws -> ViTConfiguration {
+  /// The encoder of a workload with other sizes, and how many of its patches are seen: nil for all.
+  ///
+  /// - Throws: bad config when the sizes do not fit together.
+  static func encoder(_ workload: Workload, _ sizes: Sizes) throws -> (ViTConfiguration, visible: Int?) {
     let name: String
     switch workload {
     case .ti4_32: name = "vit_tiny_patch4_32"
     case .vit_b16, .mae_b16: name = "vit_base_patch16_224"
     case .vit_s16, .mae_s16: name = "vit_small_patch16_224"
     }
-    guard let configuration = ViTConfiguration.named(name) else {
+    guard var configuration = ViTConfiguration.named(name) else {
       throw Failure(.internalError, "the benchmark's model \(name) does not exist")
     }
+    configuration.width = sizes.width ?? configuration.width
+    configuration.depth = sizes.depth ?? configuration.depth
+    configuration.heads = sizes.heads ?? configuration.heads
+    guard let tokens = sizes.tokens else { return (try checked(configuration), nil) }
+    guard tokens > 1 else {
+      throw Failure(.badConfig, "\(tokens) tokens: the class token and at least one patch are needed")
+    }
+    var grid = 1
+    while grid * grid < tokens - 1 { grid += 1 }
+    configuration.imgSize = grid * configuration.patch
+    return (try checked(configuration), tokens - 1 == configuration.tokens ? nil : tokens - 1)
+  }
+
+  private static func checked(_ configuration: ViTConfiguration) throws -> ViTConfiguration {
+    if let obstacle = configuration.obstacle { throw Failure(.badConfig, obstacle) }
     return configuration
   }
 }

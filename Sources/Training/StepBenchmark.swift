@@ -1,22 +1,46 @@
 import Basics
-import Foundation
 import Layers
 import Messaging
 import Tensors
 
-/// `sslmpi bench step`: training steps of a known model on random pixels, with the speed of sgemm measured between
-/// them in the same process.
+/// `sslmpi bench step`: training steps of a known model on random pixels, with the speeds of sgemm and of a triad
+/// measured between them in the same process.
 public enum StepBenchmark {
   /// The models that are compared with other programs.
   public enum Workload: String, CaseIterable, Sendable {
     case ti4_32, mae_s16, mae_b16, vit_s16, vit_b16
+
+    /// Whether the model is a masked autoencoder, whose sizes are fixed.
+    public var isMasked: Bool { self == .mae_s16 || self == .mae_b16 }
+  }
+
+  /// Sizes of the encoder that replace those of the workload.
+  public struct Sizes: Equatable, Sendable {
+    /// Tokens of an image, the class token included: as many patches as needed are seen, the others left out.
+    public var tokens: Int?
+    /// Width of a token.
+    public var width: Int?
+    /// Number of blocks.
+    public var depth: Int?
+    /// Attention heads.
+    public var heads: Int?
+
+    /// Those of the workload where nil.
+    public init(tokens: Int? = nil, width: Int? = nil, depth: Int? = nil, heads: Int? = nil) {
+      self.tokens = tokens
+      self.width = width
+      self.depth = depth
+      self.heads = heads
+    }
   }
 
   /// How `bench step` runs.
   public struct Options: Sendable {
     /// What is trained.
     public var workload: Workload
-    /// Images a step, on this rank.
+    /// Other sizes of its encoder.
+    public var sizes: Sizes
+    /// Images a step, on each rank.
     public var batch: Int
     /// Threads a rank.
     public var threads: Int
@@ -28,15 +52,16 @@ public enum StepBenchmark {
     public var steps: Int
     /// Print one JSON object.
     public var json: Bool
-    /// Answer `go N` lines on standard input, for comparisons in turns.
+    /// Answer lines on standard input, for comparisons in turns.
     public var lockstep: Bool
 
     /// The options of one measurement.
     public init(
-      workload: Workload, batch: Int, threads: Int, gemm: String, recompute: Recompute, steps: Int, json: Bool,
-      lockstep: Bool
+      workload: Workload, sizes: Sizes = Sizes(), batch: Int, threads: Int, gemm: String, recompute: Recompute,
+      steps: Int, json: Bool, lockstep: Bool
     ) {
       self.workload = workload
+      self.sizes = sizes
       self.batch = batch
       self.threads = threads
       self.gemm = gemm
@@ -47,7 +72,7 @@ public enum StepBenchmark {
     }
   }
 
-  /// Measures and prints.
+  /// Measures and prints, on rank 0.
   ///
   /// - Collective: every process of the launch calls it once; gradients are reduced over the ranks.
   public static func run(_ options: Options) -> ExitCode {
@@ -55,42 +80,48 @@ public enum StepBenchmark {
       ThreadTeam.configure(threads: options.threads)
       try world.communicator.chooseAllReduce(.auto)
       let bench = try BenchedModel(options, world.communicator)
-      bench.products = try ProductChoice.settle(options.gemm, bench.arena, earlier: nil, world.communicator).summary
-      for _ in 0..<2 { try bench.step() }
-      if options.lockstep { return try serve(bench) }
-      var record = BenchRecord()
+      try bench.step()
+      let start = monotonicSeconds()
+      try bench.step()
+      let stepSeconds = monotonicSeconds() - start
+      if options.lockstep {
+        return try StepServer(bench, options, world.communicator).serve(stepSeconds: stepSeconds)
+      }
+      // Every step takes the same memory, so the calibrations' own arrays are left out.
+      let memory = try world.communicator.allReduceSum([Versions.peakResidentMiB])[0]
+      var record = BenchRecord(peakResidentMiB: memory)
       for _ in 0..<options.steps {
-        record.sgemm.append(GEMMBenchmark.gigaflops(rows: 6304, columns: 3072, inner: 768, seconds: 0.3))
+        record.calibrations.append(try Calibration(world.communicator))
+        try world.communicator.barrier()
         try record.measure { try bench.step() }
       }
-      if world.communicator.rank == 0 {
+      let faults = try world.communicator.allReduceSum(record.faults.map(Double.init))
+      record.faults = faults.map { Int($0) }
+      if world.communicator.isCoordinator {
         print(options.json ? record.json(bench, options).line : record.table(bench, options))
       }
       return .done
     }
   }
+}
 
-  /// Speaks the protocol of `tools/bench/compare`: for every line `go N`, N steps and one JSON line.
-  private static func serve(_ bench: BenchedModel) throws -> ExitCode {
-    let memory = BenchMemory()
-    print(JSON.object([("ready", .bool(true)), ("images_per_step", .int(bench.imagesPerStep))]).line)
-    fflush(nil)
-    while let line = readLine() {
-      guard line.hasPrefix("go "), let steps = Int(line.dropFirst(3)) else { break }
-      let faults = Versions.minorFaults
-      let start = monotonicSeconds()
-      for _ in 0..<steps { try bench.step() }
-      let seconds = monotonicSeconds() - start
-      let answer: [(String, JSON)] = [
-        ("steps", .int(steps)), ("seconds", .double(seconds)),
-        ("images", .int(steps * bench.imagesPerStep)), ("minor_faults", .int(Versions.minorFaults - faults)),
-        ("peak_rss_mib", .double(memory.peakResidentMiB)),
-        ("sgemm_gflops", .double(GEMMBenchmark.gigaflops(rows: 6304, columns: 3072, inner: 768, seconds: 0.3))),
-        ("gflops", .double(bench.flopsPerStep / (seconds / Double(steps)) / 1e9)),
-      ]
-      print(JSON.object(answer).line)
-      fflush(nil)
-    }
-    return .done
+/// The machine's speed at one moment: what no training step can pass.
+struct Calibration {
+  /// - Units: 10⁹ operations a second, all ranks together.
+  let sgemm: Double
+  /// - Units: 10⁹ bytes a second, all ranks together.
+  let triad: Double
+
+  /// Measures on all ranks at once.
+  ///
+  /// - Collective: all ranks.
+  init(_ communicator: Communicator) throws {
+    try communicator.barrier()
+    let product = GEMMBenchmark.gigaflops(rows: 6304, columns: 3072, inner: 768, seconds: 0.3)
+    try communicator.barrier()
+    // Three arrays of 39 MB: more than the caches hold.
+    let stream = KernelBenchmark.triadGigabytes(rows: 12608, width: 768, seconds: 0.1)
+    let sums = try communicator.allReduceSum([product, stream])
+    (sgemm, triad) = (sums[0], sums[1])
   }
 }

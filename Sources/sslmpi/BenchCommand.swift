@@ -1,6 +1,5 @@
 import ArgumentParser
 import Basics
-import Layers
 import Pipeline
 import Tensors
 import Training
@@ -81,37 +80,6 @@ struct BenchCommand: ParsableCommand {
     }
   }
 
-  /// `sslmpi bench step`
-  struct Step: ParsableCommand {
-    static let configuration = CommandConfiguration(
-      commandName: "step", abstract: "Whole training steps on random pixels, as a part of the speed of sgemm.",
-      discussion: "sslmpi bench step --workload mae_s16 --batch 16 --threads 2 --steps 5 --json")
-
-    @Option(help: "The model.") var workload = StepBenchmark.Workload.ti4_32
-    @Option(help: "Images a step, on each rank.") var batch = 32
-    @Option(help: "Compute threads of a rank.") var threads = 1
-    @Option(help: "What multiplies matrices: isa, auto, native, openblas or onednn.") var gemm = "isa"
-    @Option(help: "Activations that backward computes again.") var recompute = Recompute.none
-    @Option(help: "Measured steps, after two that are not.") var steps = 10
-    @Flag(help: "One JSON object.") var json = false
-    @Flag(help: ArgumentHelp("Answer 'go N' lines on standard input.", visibility: .hidden)) var lockstep = false
-
-    func validate() throws {
-      try requirePositive([("--batch", batch), ("--threads", threads), ("--steps", steps)])
-      let known = ["isa", "auto"] + ProductEngine.allCases.map(\.rawValue)
-      guard known.contains(gemm) else {
-        throw ValidationError("--gemm must be one of \(known.joined(separator: ", ")), not \(gemm).")
-      }
-    }
-
-    func run() throws {
-      let options = StepBenchmark.Options(
-        workload: workload, batch: batch, threads: threads, gemm: gemm, recompute: recompute, steps: steps, json: json,
-        lockstep: lockstep)
-      try StepBenchmark.run(options).end()
-    }
-  }
-
   /// `sslmpi bench jpeg`
   struct Decoding: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -140,10 +108,6 @@ struct BenchCommand: ParsableCommand {
     }.joined(separator: "\n")
   }
 }
-
-extension StepBenchmark.Workload: ExpressibleByArgument {}
-extension ProductEngine: ExpressibleByArgument {}
-extension Recompute: ExpressibleByArgument {}
 
 /// Refuses options below 1.
 func requirePositive(_ values: [(String, Int)]) throws {

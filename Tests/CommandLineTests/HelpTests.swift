@@ -15,7 +15,13 @@ final class HelpTests: XCTestCase {
       (["inspect"], ["--verify", "--json"]),
       (["bench", "gemm"], ["--rows", "--columns", "--inner", "--seconds", "--threads", "--engine", "--json"]),
       (["bench", "kernels"], ["--rows", "--width", "--seconds", "--threads", "--json"]),
-      (["bench", "step"], ["--workload", "--batch", "--threads", "--gemm", "--recompute", "--steps", "--json"]),
+      (
+        ["bench", "step"],
+        [
+          "--workload", "--batch", "--threads", "--gemm", "--recompute", "--steps", "--tokens", "--width", "--depth",
+          "--heads", "--json",
+        ]
+      ),
       (["bench", "allreduce"], ["--repetitions", "--json"]),
       (["bench", "jpeg"], ["--images", "--rounds", "--keep-in", "--json"]),
       (["config", "print"], settings + ["--json"]),

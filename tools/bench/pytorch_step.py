@@ -250,13 +250,17 @@ def emit(record):
     print(json.dumps(record), flush=True)
 
 
-def lockstep(options, step):
+def lockstep(options, step, step_seconds):
     emit({"ready": True, "engine": f"PyTorch {torch.__version__}", "workload": options.workload, "batch": step.batch,
-          "threads": options.threads, "ranks": options.ranks, "gflops_per_image": step_gflops(options.workload)})
+          "threads": options.threads, "ranks": options.ranks, "gflops_per_image": step_gflops(options.workload),
+          "step_seconds": step_seconds})
     for line in sys.stdin:
         words = line.split()
         if words == ["quit"]:
             break
+        if words == ["sgemm"]:
+            emit({"sgemm_gflops": sgemm_gflops() * options.ranks})
+            continue
         if len(words) != 2 or words[0] != "go" or not words[1].isdigit() or int(words[1]) < 1:
             emit({"error": f"not understood: {line.strip()}"})
             agreed(options.ranks, 0)
@@ -306,12 +310,12 @@ def main():
 
     rank, children = start_ranks(options)
     step = Step(options, rank)
-    step.group(options.warmup)
+    step_seconds = step.group(options.warmup)["seconds"] / options.warmup
     if rank > 0:
         follow(options, step)
         code = 0
     else:
-        code = lockstep(options, step) if options.lockstep else measure(options, step)
+        code = lockstep(options, step, step_seconds) if options.lockstep else measure(options, step)
     if options.ranks > 1:
         torch.distributed.destroy_process_group()
     return max([code] + [child.wait() for child in children])
