@@ -53,7 +53,7 @@ struct StepServer {
   func serve(stepSeconds: Double) throws -> ExitCode {
     answer([
       ("ready", .bool(true)), ("engine", .string("sslmpi \(Versions.program)")),
-      ("gemm", .string(options.gemm.rawValue)), ("threads", .int(options.threads)),
+      ("gemm", .string(bench.products)), ("threads", .int(options.threads)),
       ("ranks", .int(communicator.size)), ("gflops_per_image", .double(bench.flopsPerImage / 1e9)),
       ("step_seconds", .double(stepSeconds)),
     ])
