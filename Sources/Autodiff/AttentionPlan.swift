@@ -52,11 +52,10 @@ struct AttentionPlan {
   /// - Shapes: x [B, N, D] -> qkv [n, N, 3 D]
   func project(_ x: Tensor, _ weight: Tensor, _ bias: Tensor, _ part: Range<Int>, into qkv: Tensor) {
     let rows = part.count * tokens
-    OpClock.measure(.elementwise) { Kernels.repeatRow(bias, into: qkv, rows: 0..<rows) }
     OpClock.measure(.linear) {
       Matmul.multiply(
         x.pointer + part.lowerBound * tokens * width, width, weight.pointer, width, transposeB: true, qkv.pointer,
-        3 * width, m: rows, n: 3 * width, k: width, accumulate: true,
+        3 * width, m: rows, n: 3 * width, k: width, bias: bias.pointer,
         engine: Matmul.engine(.forward, n: 3 * width, k: width))
     }
   }

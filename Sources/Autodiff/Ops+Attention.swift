@@ -20,7 +20,6 @@ public func selfAttention(
   let isKept = keepsQKV && Tape.records([x], [qkvWeight, qkvBias])
   let saved = isKept ? Tensor(uninitialized: plan.qkvShape) : nil  // [B, N, 3 D]
   OpClock.count(.linear, work: plan.qkvFlops)
-  OpClock.count(.elementwise, work: plan.qkvShape.count)  // the bias
   OpClock.measure(.attention, work: plan.scoreFlops) {
     plan.forward(saving: saved, logSums: logSums, into: y) {
       plan.project(x.value, qkvWeight.matrix, qkvBias.value, $0, into: $1)
@@ -62,11 +61,8 @@ public func selfAttention(
   let inputs = [own, shared]
   func projected(_ x: Tensor) -> Tensor {  // [.., D] -> [.., 3 D]
     let (qkv, bias) = (Tensor(uninitialized: x.shape.replacingLast(3 * plan.width)), qkvBias.value)
-    OpClock.count(.elementwise, work: qkv.count)
     OpClock.measure(.linear, work: productFlops(x, qkvWeight)) {
-      Matmul.forward(
-        x, qkvWeight.matrix, into: qkv,
-        prepare: { rows in OpClock.measure(.elementwise) { Kernels.repeatRow(bias, into: qkv, rows: rows) } })
+      Matmul.forward(x, qkvWeight.matrix, bias: bias, into: qkv)
     }
     return qkv
   }

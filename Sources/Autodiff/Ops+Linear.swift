@@ -12,10 +12,7 @@ public func linear(_ x: Variable, _ weight: Parameter, bias: Parameter? = nil) -
   let y = Tensor(uninitialized: x.shape.replacingLast(weight.shape[0]))
   OpClock.measure(.linear, work: productFlops(input, weight)) {
     if let bias = bias?.value {
-      OpClock.count(.elementwise, work: y.count)
-      Matmul.forward(
-        input, weight.matrix, into: y,
-        prepare: { rows in OpClock.measure(.elementwise) { Kernels.repeatRow(bias, into: y, rows: rows) } })
+      Matmul.forward(input, weight.matrix, bias: bias, into: y)
     } else {
       Matmul.forward(input, weight.matrix, into: y)
     }

@@ -1,3 +1,4 @@
+import Basics
 import COpenBLAS
 
 /// Matrix products of row-major tensors, each seen as [leading, last axis].
@@ -50,13 +51,29 @@ public enum Matmul {
     }
   }
 
-  /// y = x wᵀ where every thread first prepares its rows of y (which the product adds to) and then finishes them
-  /// while they are warm.
+  /// y = x wᵀ + bias, whose rows every thread then finishes while they are warm.
+  ///
+  /// - Shapes: x [R, K], weight [N, K], bias [N] -> y [R, N]
+  package static func forward(
+    _ x: Tensor, _ weight: Tensor, bias: Tensor, into y: Tensor, finish: (Range<Int>) -> Void = { _ in }
+  ) {
+    let (r, k, n) = (x.shape.leading, x.shape.lastAxis, weight.shape.leading)
+    check("forward", x, weight, y, weight.shape.lastAxis == k && y.shape.leading == r && y.shape.lastAxis == n)
+    precondition(bias.count == n, "Matmul.forward: bias \(bias.shape) for weight \(weight.shape)")
+    let engine = engine(.forward, n: n, k: k)
+    Team.split(r) { _, rows in
+      multiply(
+        x.pointer + rows.lowerBound * k, k, weight.pointer, k, transposeB: true, y.pointer + rows.lowerBound * n, n,
+        m: rows.count, n: n, k: k, bias: bias.pointer, engine: engine)
+      finish(rows)
+    }
+  }
+
+  /// y = x wᵀ added to rows of y that every thread prepares first.
   ///
   /// - Shapes: x [R, K], weight [N, K] -> y [R, N]
   package static func forward(
-    _ x: Tensor, _ weight: Tensor, into y: Tensor, prepare: (Range<Int>) -> Void,
-    finish: (Range<Int>) -> Void = { _ in }
+    _ x: Tensor, _ weight: Tensor, into y: Tensor, prepare: (Range<Int>) -> Void
   ) {
     let (r, k, n) = (x.shape.leading, x.shape.lastAxis, weight.shape.leading)
     check("forward", x, weight, y, weight.shape.lastAxis == k && y.shape.leading == r && y.shape.lastAxis == n)
@@ -66,29 +83,36 @@ public enum Matmul {
       multiply(
         x.pointer + rows.lowerBound * k, k, weight.pointer, k, transposeB: true, y.pointer + rows.lowerBound * n, n,
         m: rows.count, n: n, k: k, accumulate: true, engine: engine)
-      finish(rows)
     }
   }
 
-  /// One product on the calling thread: c [m, n] = op(a) op(b), or added to c. Every large product of the program
-  /// comes through here.
+  /// One product on the calling thread: c [m, n] = op(a) op(b), or added to c, or to `bias` [n] in every row. Every
+  /// large product of the program comes through here.
   package static func multiply(
     _ a: UnsafePointer<Float>, _ aStride: Int, transposeA: Bool = false, _ b: UnsafePointer<Float>, _ bStride: Int,
     transposeB: Bool = false, _ c: UnsafeMutablePointer<Float>, _ cStride: Int, m: Int, n: Int, k: Int,
-    accumulate: Bool = false, engine: ProductEngine
+    accumulate: Bool = false, bias: UnsafePointer<Float>? = nil, engine: ProductEngine
   ) {
+    precondition(!accumulate || bias == nil, "Matmul.multiply: added to c or to a bias, not both")
     let (left, right) = (
       PanelProduct.Operand(base: a, stride: aStride, isTransposed: transposeA),
       PanelProduct.Operand(base: b, stride: bStride, isTransposed: transposeB)
     )
+    // The libraries add to what stands in c.
+    if let bias, engine != .native {
+      OpClock.measure(.elementwise) {
+        for row in 0..<m { (c + row * cStride).update(from: bias, count: n) }
+      }
+    }
+    let adds = accumulate || bias != nil
     switch engine {
     case .native:
-      PanelProduct.multiply(left, right, into: c, stride: cStride, m: m, n: n, k: k, accumulate: accumulate)
+      PanelProduct.multiply(left, right, into: c, stride: cStride, m: m, n: n, k: k, accumulate: accumulate, row: bias)
     case .onednn:
-      OneDNN.multiply(left, right, into: c, stride: cStride, m: m, n: n, k: k, accumulate: accumulate)
+      OneDNN.multiply(left, right, into: c, stride: cStride, m: m, n: n, k: k, accumulate: adds)
     case .openblas:
       _ = openBLASUsesOneThread
-      openblas_product(transposeA, transposeB, m, n, k, 1, a, aStride, b, bStride, accumulate ? 1 : 0, c, cStride)
+      openblas_product(transposeA, transposeB, m, n, k, 1, a, aStride, b, bStride, adds ? 1 : 0, c, cStride)
     }
   }
 

@@ -14,6 +14,8 @@ enum PanelProduct {
   static let slabInner = 384
   /// Blocks of a transposed left operand that are packed together.
   private static let blocksTogether = 12
+  /// Rows this many floats apart, or a multiple of it, share their places in the L1 cache.
+  private static let pageFloats = 1024
   /// Floats of a slab: a little over half of the L2 cache, since blocks and results pass through it too.
   private static let slabFloats = max(32 << 10, sysconf(Int32(_SC_LEVEL2_CACHE_SIZE)) * 9 / 16 / 4)
 
@@ -28,13 +30,14 @@ enum PanelProduct {
     }
   }
 
-  /// c = a b, or c += a b.
+  /// c = a b, or c += a b, or c = a b + row.
   ///
-  /// - Shapes: a [m, k], b [k, n] -> c [m, n]
+  /// - Shapes: a [m, k], b [k, n], row [n] -> c [m, n]
   static func multiply(
     _ a: Operand, _ b: Operand, into c: UnsafeMutablePointer<Float>, stride: Int, m: Int, n: Int, k: Int,
-    accumulate: Bool
+    accumulate: Bool, row: UnsafePointer<Float>? = nil
   ) {
+    precondition(k > 0, "PanelProduct.multiply: nothing to sum")
     guard m > 0, n > 0 else { return }
     let kernels = Kernels.table.pointee
     let (blockRows, panelColumns) = (kernels.panel_rows, kernels.panel_columns)
@@ -55,7 +58,7 @@ enum PanelProduct {
         }
         let slab = Slab(
           panels: panels.pointer, blocks: blocks.pointer, step: step, depth: depth, width: width,
-          accumulate: accumulate || step > 0)
+          accumulate: accumulate || step > 0, row: step == 0 ? row.map { $0 + column } : nil)
         if a.isTransposed {
           slab.multiplyTransposed(a, into: c + column, stride: stride, rows: m)
         } else {
@@ -63,7 +66,6 @@ enum PanelProduct {
         }
       }
     }
-    if k == 0 && !accumulate { for i in 0..<m { (c + i * stride).update(repeating: 0, count: n) } }
   }
 
   /// The size of equal parts of `count`, each at most `limit`.
@@ -77,19 +79,25 @@ enum PanelProduct {
     let panels, blocks: UnsafeMutablePointer<Float>
     let step, depth, width: Int
     let accumulate: Bool
+    let row: UnsafePointer<Float>?
 
-    /// Rows of a are copied, since rows that lie a power of two apart push each other out of the L1 cache.
+    /// Rows of a are copied where they lie pages apart and so push each other out of the L1 cache, and at the end, where
+    /// a block must not reach past them.
     func multiply(_ a: Operand, into c: UnsafeMutablePointer<Float>, stride: Int, rows: Int) {
       let kernels = Kernels.table.pointee
-      let (blockRows, blockStride) = (kernels.panel_rows, depth + 16)
+      let blockRows = kernels.panel_rows
+      let isCopied = a.stride % pageFloats == 0
       for row in Swift.stride(from: 0, to: rows, by: blockRows) {
         let count = min(blockRows, rows - row)
         let next = min(row + count, rows - 1)
-        kernels.copy_block(a.at(row, step), a.stride, blocks, blockStride, count, depth)
         var block = CKernelsPanelBlock(
-          values: blocks, row: blockStride, inner: 1, rows: count, next: a.at(next, step), next_row: a.stride,
+          values: a.at(row, step), row: a.stride, inner: 1, rows: count, next: a.at(next, step), next_row: a.stride,
           next_rows: min(blockRows, rows - next))
-        kernels.panel_product(&block, panels, c + row * stride, stride, width, depth, accumulate ? 1 : 0)
+        if isCopied || count < blockRows {
+          kernels.copy_block(block.values, a.stride, blocks, depth + 16, count, depth)
+          (block.values, block.row) = (UnsafePointer(blocks), depth + 16)
+        }
+        kernels.panel_product(&block, panels, c + row * stride, stride, width, depth, accumulate ? 1 : 0, self.row)
       }
     }
 
@@ -105,7 +113,8 @@ enum PanelProduct {
           var block = CKernelsPanelBlock(
             values: blocks + row * depth, row: 1, inner: blockRows, rows: min(blockRows, together - row),
             next: blocks + next * depth, next_row: depth, next_rows: blockRows)
-          kernels.panel_product(&block, panels, c + (first + row) * stride, stride, width, depth, accumulate ? 1 : 0)
+          kernels.panel_product(
+            &block, panels, c + (first + row) * stride, stride, width, depth, accumulate ? 1 : 0, self.row)
         }
       }
     }

@@ -110,16 +110,22 @@ final class MatmulTests: XCTestCase {
     }
   }
 
-  func testPreparedRowsAreAddedToAndFinished() {
-    for threads in 1...3 {
-      ThreadTeam.configure(threads: threads)
-      let (x, w) = (tensor([20, 8], seed: 4), tensor([12, 8], seed: 5))
-      let (plain, y) = (Tensor(uninitialized: [20, 12]), Tensor(uninitialized: [20, 12]))
-      Matmul.forward(x, w, into: plain)
-      Matmul.forward(
-        x, w, into: y, prepare: { y.rows($0).fill(2) },
-        finish: { Kernels.scale(y.rows($0), by: 3, into: y.rows($0)) })
-      expectClose(y.array, plain.array.map { 3 * ($0 + 2) }, relative: 1e-5, absolute: 1e-5)
+  func testPreparedRowsAreAddedToAndBiasedRowsFinished() throws {
+    for engine in [ProductEngine.native, .openblas] {
+      try ProductEngine.use(engine)
+      for threads in 1...3 {
+        ThreadTeam.configure(threads: threads)
+        // More columns and products than a slab has, rows a page apart.
+        let (x, w, bias) = (tensor([20, 1024], seed: 4), tensor([700, 1024], seed: 5), tensor([700], seed: 6))
+        let (plain, y) = (Tensor(uninitialized: [20, 700]), Tensor(uninitialized: [20, 700]))
+        Matmul.forward(x, w, into: plain)
+        Matmul.forward(x, w, into: y, prepare: { y.rows($0).fill(2) })
+        expectClose(y.array, plain.array.map { $0 + 2 }, relative: 1e-5, absolute: 1e-5, "\(engine)")
+        Matmul.forward(x, w, bias: bias, into: y, finish: { Kernels.scale(y.rows($0), by: 3, into: y.rows($0)) })
+        let row = bias.array
+        let expected = plain.array.enumerated().map { 3 * ($1 + row[$0 % 700]) }
+        expectClose(y.array, expected, relative: 1e-5, absolute: rounding(1024), "\(engine)")
+      }
     }
   }
 

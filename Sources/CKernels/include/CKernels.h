@@ -86,9 +86,9 @@ typedef struct {
   void (*transpose)(const float *x, long x_stride, float *y, long y_stride, long rows, long d);
   // large products, see panels.inc: rows of a block, columns of a panel, and packing both
   long panel_rows, panel_columns;
-  // c [block's rows, columns] = block times the packed panels, or added to c
+  // c [block's rows, columns] = block times the packed panels, added to c or to `row` [columns] if that is wanted
   void (*panel_product)(const CKernelsPanelBlock *block, const float *packed, float *c, long c_row, long columns,
-                        long inner, int accumulate);
+                        long inner, int accumulate, const float *_Nullable row);
   // x [inner, columns] -> panels of panel_columns, each [inner, panel_columns], zeros past the last column up to a
   // multiple of 16
   void (*pack_panels)(const float *x, long x_stride, float *y, long inner, long columns);
