@@ -44,7 +44,9 @@ public func residualLayerNorm(
   }
   let normalized = results[1].made {
     let again = Tensor(uninitialized: sum.shape)
-    Kernels.layerNormAgain(sum, mean: mean, rstd: rstd, weight: weight.value, bias: bias.value, into: again)
+    OpClock.measure(.normalisation, work: 2 * sum.count) {
+      Kernels.layerNormAgain(sum, mean: mean, rstd: rstd, weight: weight.value, bias: bias.value, into: again)
+    }
     return again
   }
   return (results[0], normalized)

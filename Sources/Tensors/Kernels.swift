@@ -56,15 +56,6 @@ extension Kernels {
     }
   }
 
-  /// y += factor * x.
-  public static func add(
-    _ x: UnsafePointer<Float>, times factor: Float, into y: UnsafeMutablePointer<Float>, count: Int
-  ) {
-    Team.split(count, grain: grain) { _, range in
-      table.pointee.axpy(y + range.lowerBound, factor, x + range.lowerBound, range.count)
-    }
-  }
-
   /// The sum in double, in a fixed block order whatever the number of threads.
   public static func sum(_ x: UnsafePointer<Float>, count: Int) -> Double {
     overBlocks(count) { table.pointee.sum(x + $0.lowerBound, $0.count) }.reduce(0, +)
@@ -83,11 +74,6 @@ extension Kernels {
   /// How many values are infinite or not a number.
   public static func nonFiniteCount(_ x: UnsafePointer<Float>, count: Int) -> Int {
     Int(overBlocks(count) { Double(table.pointee.non_finite(x + $0.lowerBound, $0.count)) }.reduce(0, +))
-  }
-
-  /// The largest value; values that are not numbers are passed over.
-  public static func maximum(_ x: UnsafePointer<Float>, count: Int) -> Float {
-    Float(overBlocks(count) { Double(table.pointee.maximum(x + $0.lowerBound, $0.count)) }.max() ?? -.infinity)
   }
 
   private static func overBlocks(_ count: Int, _ body: (Range<Int>) -> Double) -> [Double] {

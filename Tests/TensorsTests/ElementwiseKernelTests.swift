@@ -18,8 +18,6 @@ final class ElementwiseKernelTests: XCTestCase {
         expectClose(y.array, zip(a, b).map { $0 + 2 * $1 }, relative: 1e-6, absolute: 1e-6, "\(set) add \(n)")
         Kernels.scale(y.pointer, count: n, by: -2)
         expectClose(y.array, zip(a, b).map { -2 * $0 - 4 * $1 }, relative: 1e-6, absolute: 1e-6, "\(set) scale \(n)")
-        Kernels.add(Tensor(a, [n]).pointer, times: 2, into: y.pointer, count: n)
-        expectClose(y.array, b.map { -4 * $0 }, relative: 1e-6, absolute: 2e-6, "\(set) axpy \(n)")
       }
     }
   }

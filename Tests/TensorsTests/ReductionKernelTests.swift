@@ -21,7 +21,6 @@ final class ReductionKernelTests: XCTestCase {
         XCTAssertEqual(Kernels.sum(x.pointer, count: n), exact, accuracy: accuracy, "\(set) sum \(n)")
         XCTAssertEqual(Kernels.sumOfSquares(x.pointer, count: n), squares, accuracy: accuracy, "\(set) squares \(n)")
         XCTAssertEqual(Kernels.dot(x.pointer, y.pointer, count: n), dot, accuracy: accuracy, "\(set) dot \(n)")
-        XCTAssertEqual(Kernels.maximum(x.pointer, count: n), x.array.max(), "\(set) maximum \(n)")
       }
     }
   }

@@ -30,7 +30,6 @@ typedef struct {
   void (*add)(float *y, const float *x, long n);                           // y += x
   void (*sum_of)(const float *a, const float *b, float *y, long n);        // y = a + b
   void (*scaled)(const float *x, float s, float *y, long n);               // y = s x, y may be x
-  void (*axpy)(float *y, float s, const float *x, long n);                 // y += s x
   void (*gelu)(const float *x, float *y, long n);                          // x Phi(x), exact erf
   void (*exponential_average)(float *average, const float *current, long n, float momentum);
   void (*adamw)(float *w, const float *g, float *m, float *v, long n, const CKernelsAdamW *s);
@@ -47,7 +46,6 @@ typedef struct {
   double (*sum_of_squares)(const float *x, long n);
   double (*dot)(const float *a, const float *b, long n);
   long (*non_finite)(const float *x, long n);
-  float (*maximum)(const float *x, long n);
   void (*column_sum)(const float *x, long stride, float *sum, long rows, long d);               // sum [d] += rows
   // normalisation: sum = x + branch + branch_bias, y = LN(sum) w + b; without branch, sum is not written
   void (*layernorm)(const float *x, const float *_Nullable branch, const float *_Nullable branch_bias,
