@@ -14,9 +14,11 @@ import Glibc
 /// One rank adds each value, in rank order: the sums repeat bit for bit and are the same on all ranks. With two ranks
 /// on one node they are those of `MPI_Allreduce`.
 final class WindowSum {
-  /// Turns of a waiting loop before it sleeps, 200 microseconds or less. A sleep and its end take longer than a piece:
-  /// with a shorter loop one late rank sends the others to sleep in turn, piece after piece.
-  private static let spins = 4000
+  /// Turns of a waiting loop before it offers its core to others, about 20 microseconds.
+  private static let spins = 400
+  /// Offers before it sleeps, which take as long as a sleep where nobody wants the core. A sleep takes longer than
+  /// the pieces of the lead: without offers one late rank sends the others to sleep in turn, piece after piece.
+  private static let offers = 400
   private static let shortestSleep = 20
   private static let longestSleep = 200
   /// The floats that are added at a time when there are more than two ranks: they stay in the first cache.
@@ -194,8 +196,8 @@ final class WindowSum {
 
   /// Waits for all of `others`; this rank's own counters are in order by themselves.
   ///
-  /// It spins briefly and then sleeps: the cores belong to the compute threads. A rank that never comes is the
-  /// watchdog's business, which ends the process whatever this thread does.
+  /// It spins briefly, then lets others have the core, then sleeps: the cores belong to the compute threads. A rank
+  /// that never comes is the watchdog's business, which ends the process whatever this thread does.
   private func wait(for counter: NodeWindow.Counter, of others: Range<Int>, toReach value: Int) throws(Failure) {
     for other in others where other != ranks.rank {
       let word = window.counter(counter, of: other)
@@ -206,9 +208,14 @@ final class WindowSum {
           cmpi_pause()
           continue
         }
+        if turn <= Self.spins + Self.offers {
+          sched_yield()
+          continue
+        }
         // A peer may wait for a message that the library sends on only inside its calls.
         try MPISession.check(cmpi_progress(ranks.group), "MPI_Iprobe", place)
-        usleep(UInt32(min(Self.shortestSleep * (turn - Self.spins), Self.longestSleep)))
+        let tries = turn - Self.spins - Self.offers
+        usleep(UInt32(min(Self.shortestSleep * tries, Self.longestSleep)))
       }
     }
   }
