@@ -1,4 +1,5 @@
 import Basics
+import Glibc
 
 /// Times sums over message sizes on both routes, in turns, for `sslmpi bench allreduce`.
 public enum AllReduceBenchmark {
@@ -35,6 +36,8 @@ public enum AllReduceBenchmark {
   /// Sizes from 4 KiB to 64 MiB, and 100 MB.
   public static let defaultSizes = stride(from: 12, through: 26, by: 2).map { 1 << $0 } + [100_000_000]
 
+  private static let largePageBytes = 2 << 20
+
   /// Sums `size` bytes of floats over all ranks, `repetitions` times on each route in turns, after one warm-up.
   /// - Parameters:
   ///   - sizes: bytes, rounded down to whole floats, at least one.
@@ -54,8 +57,12 @@ public enum AllReduceBenchmark {
   }
 
   private static func time(_ communicator: Communicator, count: Int, repetitions: Int) throws(Failure) -> Timing {
-    let values = UnsafeMutablePointer<Float>.allocate(capacity: count)
-    defer { values.deallocate() }
+    let bytes = count * MemoryLayout<Float>.size
+    // Large pages, as gradients have them.
+    let memory = UnsafeMutableRawPointer.allocate(byteCount: bytes, alignment: largePageBytes)
+    defer { memory.deallocate() }
+    madvise(memory, bytes, Int32(MADV_HUGEPAGE))
+    let values = memory.bindMemory(to: Float.self, capacity: count)
     values.initialize(repeating: 0, count: count)
     let hasWindow = communicator.allReduceRoute == .window
     var mpi: [Double] = []
@@ -67,7 +74,6 @@ public enum AllReduceBenchmark {
       mpi.append(first)
       if let second { window.append(second) }
     }
-    let bytes = count * MemoryLayout<Float>.size
     return Timing(
       bytes: bytes, mpi: rate(mpi, bytes), window: hasWindow ? rate(window, bytes) : nil,
       ratio: hasWindow ? ratio(mpi, window) : nil)

@@ -36,8 +36,9 @@ struct WindowCut: Equatable {
 struct NodeWindow: @unchecked Sendable {
   /// Pieces on their way at once: while one is filled, one is added and one is taken.
   static let depth = 3
-  /// How many bytes a rank hands over at once: small enough for a core's own cache, with the slots of its neighbours.
-  private static let turnBytes = 256 << 10
+  /// How many bytes a rank hands over at once: a core's own cache has room for the pieces of the array that are on
+  /// their way, and for the slots of its neighbours.
+  private static let turnBytes = 64 << 10
   private static let leastPieceBytes = 8 << 10
   private static let pageBytes = 4096
   private static let lineBytes = 64

@@ -14,8 +14,11 @@ import Glibc
 /// One rank adds each value, in rank order: the sums repeat bit for bit and are the same on all ranks. With two ranks
 /// on one node they are those of `MPI_Allreduce`.
 final class WindowSum {
-  /// Turns of a waiting loop before it sleeps, about 20 microseconds.
+  /// Turns of a waiting loop before it offers its core to others, about 20 microseconds.
   private static let spins = 400
+  /// Offers before it sleeps, which take as long as a sleep where nobody wants the core. A sleep takes longer than
+  /// the pieces of the lead: without offers one late rank sends the others to sleep in turn, piece after piece.
+  private static let offers = 400
   private static let shortestSleep = 20
   private static let longestSleep = 200
   /// The floats that are added at a time when there are more than two ranks: they stay in the first cache.
@@ -118,7 +121,8 @@ final class WindowSum {
     try wait(for: .added, of: 0..<window.lanes, toReach: number - NodeWindow.depth + 1)
     for lane in 0..<window.lanes where lane != ranks.rank {
       let range = cut.piece(piece, of: lane)
-      window.input(number, from: ranks.rank, to: lane).update(from: values + range.lowerBound, count: range.count)
+      cmpi_copy(
+        window.input(number, from: ranks.rank, to: lane), values + range.lowerBound, Int64(range.count), nil)
     }
     report(.filled, number + 1)
   }
@@ -130,13 +134,15 @@ final class WindowSum {
     try wait(for: .filled, of: 0..<ranks.count, toReach: number + 1)
     let range = cut.piece(piece, of: ranks.rank)
     let own = values + range.lowerBound
+    let next = values + cut.piece(piece + 1, of: ranks.rank).lowerBound
     for start in stride(from: 0, to: ranks.count > 1 ? range.count : 0, by: Self.blockFloats) {
       let length = min(Self.blockFloats, range.count - start)
       // The partial sums stay apart from `own`, which is itself one of the terms, until the last one.
       var sum: UnsafePointer<Float> = source(0, number, own) + start
       for other in 1..<ranks.count {
-        let target = other == ranks.count - 1 ? own + start : block
-        cmpi_add(target, sum, source(other, number, own) + start, Int64(length))
+        let last = other == ranks.count - 1
+        let target = last ? own + start : block
+        cmpi_add(target, sum, source(other, number, own) + start, Int64(length), last ? next + start : nil)
         sum = UnsafePointer(target)
       }
     }
@@ -154,7 +160,7 @@ final class WindowSum {
     let number = passed + piece
     try wait(for: .taken, of: 0..<ranks.count, toReach: number - NodeWindow.depth + 1)
     let range = cut.piece(piece, of: ranks.rank)
-    window.sum(number, of: ranks.rank).update(from: values + range.lowerBound, count: range.count)
+    cmpi_copy(window.sum(number, of: ranks.rank), values + range.lowerBound, Int64(range.count), nil)
     report(.returned, number + 1)
   }
 
@@ -164,7 +170,9 @@ final class WindowSum {
     try wait(for: .returned, of: 0..<window.lanes, toReach: number + 1)
     for lane in 0..<window.lanes where lane != ranks.rank {
       let range = cut.piece(piece, of: lane)
-      (values + range.lowerBound).update(from: window.sum(number, of: lane), count: range.count)
+      // What `fill` hands over next.
+      let next = values + cut.piece(piece + NodeWindow.depth, of: lane).lowerBound
+      cmpi_copy(values + range.lowerBound, window.sum(number, of: lane), Int64(range.count), next)
     }
     report(.taken, number + 1)
   }
@@ -188,8 +196,8 @@ final class WindowSum {
 
   /// Waits for all of `others`; this rank's own counters are in order by themselves.
   ///
-  /// It spins briefly and then sleeps: the cores belong to the compute threads. A rank that never comes is the
-  /// watchdog's business, which ends the process whatever this thread does.
+  /// It spins briefly, then lets others have the core, then sleeps: the cores belong to the compute threads. A rank
+  /// that never comes is the watchdog's business, which ends the process whatever this thread does.
   private func wait(for counter: NodeWindow.Counter, of others: Range<Int>, toReach value: Int) throws(Failure) {
     for other in others where other != ranks.rank {
       let word = window.counter(counter, of: other)
@@ -200,9 +208,14 @@ final class WindowSum {
           cmpi_pause()
           continue
         }
+        if turn <= Self.spins + Self.offers {
+          sched_yield()
+          continue
+        }
         // A peer may wait for a message that the library sends on only inside its calls.
         try MPISession.check(cmpi_progress(ranks.group), "MPI_Iprobe", place)
-        usleep(UInt32(min(Self.shortestSleep * (turn - Self.spins), Self.longestSleep)))
+        let tries = turn - Self.spins - Self.offers
+        usleep(UInt32(min(Self.shortestSleep * tries, Self.longestSleep)))
       }
     }
   }

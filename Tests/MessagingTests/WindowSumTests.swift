@@ -219,7 +219,7 @@ final class WindowSumTests: XCTestCase {
     }
     XCTAssertTrue(used.allSatisfy { $0 <= 1 })
     XCTAssertEqual(window.input(2, from: 1, to: 0), window.input(5, from: 1, to: 0))
-    XCTAssertEqual(NodeWindow.pieceFloats(lanes: 2) * 4, 128 << 10)
+    XCTAssertEqual(NodeWindow.pieceFloats(lanes: 2) * 4, 32 << 10)
     XCTAssertEqual(NodeWindow.pieceFloats(lanes: 64) * 4, 8 << 10)
   }
 }
