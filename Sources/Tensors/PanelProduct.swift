@@ -91,7 +91,7 @@ enum PanelProduct {
         let count = min(blockRows, rows - row)
         let next = min(row + count, rows - 1)
         var block = CKernelsPanelBlock(
-          values: a.at(row, step), row: a.stride, inner: 1, rows: count, next: a.at(next, step), next_row: a.stride,
+          values: a.at(row, step), row: a.stride, rows: count, packed: 0, next: a.at(next, step), next_row: a.stride,
           next_rows: min(blockRows, rows - next))
         if isCopied || count < blockRows {
           kernels.copy_block(block.values, a.stride, blocks, depth + 16, count, depth)
@@ -111,7 +111,7 @@ enum PanelProduct {
         for row in Swift.stride(from: 0, to: together, by: blockRows) {
           let next = row + blockRows < together ? row + blockRows : 0
           var block = CKernelsPanelBlock(
-            values: blocks + row * depth, row: 1, inner: blockRows, rows: min(blockRows, together - row),
+            values: blocks + row * depth, row: 1, rows: min(blockRows, together - row), packed: 1,
             next: blocks + next * depth, next_row: depth, next_rows: blockRows)
           kernels.panel_product(
             &block, panels, c + (first + row) * stride, stride, width, depth, accumulate ? 1 : 0, self.row)
