@@ -27,6 +27,8 @@ struct AttentionPlan {
   private var scale: Float { 1 / Float(headWidth).squareRoot() }
   /// Images that go through together: enough rows for a product at full speed, few enough for the caches.
   private var group: Int { max(1, 1024 / tokens) }
+  /// The fewest images that a thread takes.
+  private var grain: Int { max(1, 200 / tokens) }
 
   /// Attention of all images, whose qkv `fill` writes for a few images at a time, on the thread that then uses it.
   ///
@@ -34,7 +36,7 @@ struct AttentionPlan {
   func forward(
     saving saved: Tensor?, logSums: Tensor, into y: Tensor, fill: (_ part: Range<Int>, _ qkv: Tensor) -> Void
   ) {
-    Team.split(images) { _, range in
+    Team.split(images, grain: grain) { range in
       let scratch = AttentionScratch(self)
       overGroups(of: range, in: saved) { part, qkv in
         fill(part, qkv)
@@ -49,25 +51,20 @@ struct AttentionPlan {
 
   /// The queries, keys and values of some images, on the calling thread.
   ///
-  /// - Shapes: x [B, N, D] -> qkv [n, N, 3 D]
-  func project(_ x: Tensor, _ weight: Tensor, _ bias: Tensor, _ part: Range<Int>, into qkv: Tensor) {
-    let rows = part.count * tokens
+  /// - Shapes: x [B, N, D]; weight of the forward product -> qkv [n, N, 3 D]
+  func project(_ x: Tensor, _ weight: PreparedWeight, _ bias: Tensor, _ part: Range<Int>, into qkv: Tensor) {
+    let rows = x.rows(part)
     OpClock.measure(.linear) {
-      Matmul.multiply(
-        x.pointer + part.lowerBound * tokens * width, width, weight.pointer, width, transposeB: true, qkv.pointer,
-        3 * width, m: rows, n: 3 * width, k: width, bias: bias.pointer,
-        engine: Matmul.engine(.forward, n: 3 * width, k: width))
+      weight.multiply(rows.pointer, rows: 0..<part.count * tokens, into: qkv.pointer, bias: bias.pointer)
     }
   }
 
   /// The gradient of the input of `project`, on the calling thread.
   ///
-  /// - Shapes: dqkv [n, N, 3 D] -> dx [n, N, D]
-  func inputGradient(_ dqkv: Tensor, _ weight: Tensor, into dx: Tensor) {
+  /// - Shapes: dqkv [n, N, 3 D]; weight of the data gradient -> dx [n, N, D]
+  func inputGradient(_ dqkv: Tensor, _ weight: PreparedWeight, into dx: Tensor) {
     OpClock.measure(.linear) {
-      Matmul.multiply(
-        dqkv.pointer, 3 * width, weight.pointer, width, dx.pointer, width, m: dx.shape.leading, n: width, k: 3 * width,
-        engine: Matmul.engine(.dataGradient, n: 3 * width, k: width))
+      weight.multiply(dqkv.pointer, rows: 0..<dx.shape.leading, into: dx.pointer)
     }
   }
 
@@ -109,7 +106,9 @@ struct AttentionPlan {
     finish: (_ part: Range<Int>, _ dqkv: Tensor, _ sums: [UnsafeMutablePointer<Float>]) -> Void
   ) {
     let bias = biasGradient ?? Tensor(uninitialized: [3 * width])
-    Team.splitSumming(images, into: totals + [bias]) { range, sums in
+    // Large sums are kept for few pieces.
+    let grain = totals.isEmpty ? grain : max(grain, images / 8)
+    Team.splitSumming(images, grain: grain, into: totals + [bias]) { range, sums in
       let scratch = AttentionScratch(self)
       let biasSums = sums[totals.count]
       overGroups(of: range, in: saved) { part, qkv in

@@ -20,22 +20,28 @@ public func selfAttention(
   let isKept = keepsQKV && Tape.records([x], [qkvWeight, qkvBias])
   let saved = isKept ? Tensor(uninitialized: plan.qkvShape) : nil  // [B, N, 3 D]
   OpClock.count(.linear, work: plan.qkvFlops)
+  func prepared(_ product: LinearProduct) -> PreparedWeight {
+    OpClock.measure(.linear) { PreparedWeight(product, qkvWeight.matrix) }
+  }
   OpClock.measure(.attention, work: plan.scoreFlops) {
+    let weight = prepared(.forward)
     plan.forward(saving: saved, logSums: logSums, into: y) {
-      plan.project(x.value, qkvWeight.matrix, qkvBias.value, $0, into: $1)
+      plan.project(x.value, weight, qkvBias.value, $0, into: $1)
     }
   }
   return record(y, from: [x], using: [qkvWeight, qkvBias], as: .attention) { dy in
-    let (input, weight) = (kept.value, qkvWeight.matrix)
+    let input = kept.value
     let dx = needsInput ? Tensor(uninitialized: input.shape) : nil
     let qkv = saved ?? Tensor(uninitialized: plan.qkvShape)
     OpClock.count(.attention, work: 2 * plan.scoreFlops)
     OpClock.count(.elementwise, work: plan.qkvShape.count)  // the bias gradient
     if needsInput { OpClock.count(.linear, work: plan.qkvFlops) }
+    let weight = saved == nil ? prepared(.forward) : nil
+    let gradientWeight = needsInput ? prepared(.dataGradient) : nil
     plan.backward(dy, overwriting: qkv, logSums: logSums, biasGradient: qkvBias.wantedGradient) { part, qkv in
-      if saved == nil { plan.project(input, weight, qkvBias.value, part, into: qkv) }
+      if let weight { plan.project(input, weight, qkvBias.value, part, into: qkv) }
     } finish: { part, dqkv, _ in
-      if let dx { plan.inputGradient(dqkv, weight, into: dx.rows(part)) }
+      if let dx, let gradientWeight { plan.inputGradient(dqkv, gradientWeight, into: dx.rows(part)) }
     }
     if !qkvWeight.isFrozen {
       OpClock.measure(.linear, work: plan.qkvFlops) {

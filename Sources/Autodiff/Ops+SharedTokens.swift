@@ -74,7 +74,7 @@ public func placeTokens(own: Variable, shared: Variable, _ places: TokenPlaces) 
   places.check(own.value, shared.value, "placeTokens")
   let (shapes, y) = ((own.shape, shared.shape), Tensor(uninitialized: [places.images, places.tokens, own.shape[2]]))
   OpClock.measure(.elementwise, work: 2 * y.count) {
-    Team.split(places.images) { _, part in places.spread(own.value, shared.value, of: part, into: y.rows(part)) }
+    Team.split(places.images) { part in places.spread(own.value, shared.value, of: part, into: y.rows(part)) }
   }
   return record(y, from: [own, shared], as: .elementwise) { dy in
     OpClock.count(.elementwise, work: 2 * dy.count)
@@ -98,7 +98,7 @@ public func addPositions(_ x: Variable, _ positions: Tensor, indices: [Int32]) -
     "addPositions: x \(x.shape), \(indices.count) indices, positions \(positions.shape)")
   let (input, y) = (x.value, Tensor(uninitialized: x.shape))
   OpClock.measure(.elementwise, work: 2 * y.count) {
-    Team.split(images) { _, part in
+    Team.split(images) { part in
       for row in part.lowerBound * tokens..<part.upperBound * tokens {
         let (from, to) = (input.pointer + row * width, y.pointer + row * width)
         let (image, token) = (row / tokens, row % tokens)

@@ -40,7 +40,7 @@ public func prependToken(_ token: Parameter, _ x: Variable) -> Variable {
   precondition(token.shape.count == width, "prependToken: token \(token.shape), x \(x.shape)")
   let (input, first, y) = (x.value, token.value, Tensor(uninitialized: [images, tokens + 1, width]))
   OpClock.measure(.elementwise, work: 2 * y.count) {
-    Team.split(images) { _, range in
+    Team.split(images) { range in
       for image in range {
         let place = y.pointer + image * (tokens + 1) * width
         place.update(from: first.pointer, count: width)
@@ -69,7 +69,7 @@ public func dropFirstToken(_ x: Variable) -> Variable {
   return record(y, from: [x], as: .elementwise) { dy in
     OpClock.count(.elementwise, work: 2 * dy.count)
     let dx = Tensor(uninitialized: [images, tokens, width])
-    Team.split(images) { _, range in
+    Team.split(images) { range in
       for image in range {
         let place = dx.pointer + image * tokens * width
         place.update(repeating: 0, count: width)
@@ -89,7 +89,7 @@ public func meanTokens(_ x: Variable, skipping skipped: Int = 0) -> Variable {
   let factor = 1 / Float(tokens - skipped)
   let (input, y) = (x.value, Tensor(zeros: [images, width]))
   OpClock.measure(.elementwise, work: input.count + y.count) {
-    Team.split(images) { _, range in
+    Team.split(images) { range in
       for image in range {
         Kernels.addColumnSums(
           of: input.pointer + (image * tokens + skipped) * width, rows: tokens - skipped, width: width,
@@ -103,7 +103,7 @@ public func meanTokens(_ x: Variable, skipping skipped: Int = 0) -> Variable {
     let share = Tensor(uninitialized: dy.shape)
     Kernels.scale(dy, by: factor, into: share)
     let dx = Tensor(uninitialized: [images, tokens, width])
-    Team.split(images) { _, range in
+    Team.split(images) { range in
       for image in range {
         let rows = dx.rows(image..<image + 1).reshaped([tokens, width])
         (rows.pointer).update(repeating: 0, count: skipped * width)
@@ -155,7 +155,7 @@ private func overImages(
 ) {
   indices.withUnsafeBufferPointer { indices in
     guard let base = indices.baseAddress else { return }
-    Team.split(images) { _, range in
+    Team.split(images) { range in
       for image in range { body(image, base + image * perImage) }
     }
   }
@@ -165,7 +165,7 @@ private func overImages(
 private func withoutFirstToken(_ x: Tensor) -> Tensor {
   let (images, tokens, width) = (x.shape[0], x.shape[1], x.shape[2])
   let y = Tensor(uninitialized: [images, tokens - 1, width])
-  Team.split(images) { _, range in
+  Team.split(images) { range in
     for image in range {
       (y.pointer + image * (tokens - 1) * width)
         .update(from: x.pointer + (image * tokens + 1) * width, count: (tokens - 1) * width)

@@ -3,8 +3,8 @@ import Synchronization
 
 /// A rank's small fixed team of compute threads.
 ///
-/// An operation splits its rows over the team; the split depends on (count, threads) alone, so results repeat
-/// bit for bit with the same number of threads. Members spin briefly between operations and then sleep.
+/// An operation deals its rows to the team: whoever is free takes the next part, so that a core which the system slows
+/// down for a while does not hold up the others. Members spin briefly between operations and then sleep.
 public final class ThreadTeam: Sendable {
   private static let current = Mutex<ThreadTeam>(ThreadTeam(threads: 1))
 
@@ -28,6 +28,7 @@ public final class ThreadTeam: Sendable {
   private let unfinished = Atomic<Int>(0)
   private let dismissed = Atomic<Bool>(false)
   private let sleepers = Atomic<Int>(0)
+  private let dealt = Atomic<Int>(0)
   private let work = WorkSlot()
   private let bell = Bell()
 
@@ -52,17 +53,43 @@ public final class ThreadTeam: Sendable {
     }
   }
 
-  /// Splits 0 ..< count into contiguous near-equal ranges, one a thread, at multiples of `grain`.
+  /// Deals 0 ..< count in contiguous ranges at multiples of `grain`, large ones first; a thread gets many, one or none.
+  ///
+  /// What `body` does for an index must not depend on the range that it comes in: which thread gets what is chance.
+  /// Runs inline, in one range, when there is one thread or at most `grain` items.
+  public func deal(_ count: Int, grain: Int = 1, _ body: (_ range: Range<Int>) -> Void) {
+    guard count > 0 else { return }
+    guard threads > 1, count > grain else { return body(0..<count) }
+    dealt.store(0, ordering: .relaxed)
+    run { _ in
+      while let range = take(of: count, grain: grain) { body(range) }
+    }
+  }
+
+  /// Half of a fair share of what is left.
+  private func take(of count: Int, grain: Int) -> Range<Int>? {
+    var start = dealt.load(ordering: .relaxed)
+    while start < count {
+      let share = (count - start) / (2 * threads) / grain * grain
+      let end = min(start + max(share, grain), count)
+      let (exchanged, original) = dealt.weakCompareExchange(expected: start, desired: end, ordering: .relaxed)
+      if exchanged { return start..<end }
+      start = original
+    }
+    return nil
+  }
+
+  /// Splits 0 ..< count into contiguous near-equal ranges at multiples of `grain`, one a thread.
   ///
   /// Runs inline when there is one thread or at most `grain` items; threads without items are not called.
-  public func split(_ count: Int, grain: Int = 1, _ body: (_ thread: Int, _ range: Range<Int>) -> Void) {
+  public func split(_ count: Int, grain: Int = 1, _ body: (_ range: Range<Int>) -> Void) {
     guard count > 0 else { return }
-    guard threads > 1, count > grain else { return body(0, 0..<count) }
+    guard threads > 1, count > grain else { return body(0..<count) }
     let grains = (count + grain - 1) / grain
     run { thread in
       let block = blockRange(count: grains, part: thread, of: threads)
       let range = min(block.lowerBound * grain, count)..<min(block.upperBound * grain, count)
-      if !range.isEmpty { body(thread, range) }
+      if !range.isEmpty { body(range) }
     }
   }
 
@@ -166,7 +193,7 @@ public func blockRange(count: Int, part: Int, of parts: Int) -> Range<Int> {
 }
 
 /// One turn of a waiting loop; gives the core away now and then, since ranks may share it.
-private func waitBriefly(_ spins: inout Int) {
+public func waitBriefly(_ spins: inout Int) {
   spins += 1
   if spins % 1024 == 0 { sched_yield() }
 }

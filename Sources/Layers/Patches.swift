@@ -25,7 +25,7 @@ public func patchify(
     "patchify: \(indices?.count ?? 0) indices for \(batch) images")
   let patches = Tensor(uninitialized: [batch, kept, layout.length])  // [B, k, C*P*P]
   OpClock.measure(.elementwise, work: 2 * patches.count) {
-    Team.split(batch) { _, range in
+    Team.split(batch) { range in
       for image in range {
         let source = images.pointer + image * layout.imageLength
         for place in 0..<kept {
@@ -48,7 +48,7 @@ public func unpatchify(_ patches: Tensor, channels: Int, side: Int, patch: Int, 
   precondition(
     patches.shape == [batch, layout.count, layout.length],
     "unpatchify: patches \(patches.shape) for images \(images.shape)")
-  Team.split(batch) { _, range in
+  Team.split(batch) { range in
     for image in range {
       let target = images.pointer + image * layout.imageLength
       for token in 0..<layout.count {

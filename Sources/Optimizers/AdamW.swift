@@ -84,7 +84,7 @@ public final class AdamW: Optimizer {
     let (m, v) = (firstMoment.pointer, secondMoment.pointer)
     // Weight, gradient and both moments are read; all but the gradient are written.
     OpClock.measure(.optimiser, work: 7 * due.reduce(0) { $0 + $1.range.count }) {
-      Team.split(due.count) { _, range in
+      Team.split(due.count) { range in
         for piece in due[range] {
           let group = groups[piece.group]
           let start = piece.range.lowerBound

@@ -68,7 +68,7 @@ public final class EMACopy {
   public func follow(momentum: Double) {
     let (copy, current) = (arena.weights.pointer, source.weights.pointer)
     OpClock.measure(.optimiser, work: 3 * links.reduce(0) { $0 + $1.count }) {
-      Team.split(links.count) { _, range in
+      Team.split(links.count) { range in
         for link in links[range] {
           Kernels.exponentialAverage(
             copy + link.copy, current + link.source, count: link.count, momentum: Float(momentum))

@@ -57,7 +57,7 @@ public enum KernelBenchmark {
   }
 
   private static func triad(_ a: [Tensor]) {
-    Team.split(a[0].count, grain: Kernels.grain) { _, range in
+    Team.split(a[0].count, grain: Kernels.grain) { range in
       let i = range.lowerBound
       Kernels.table.pointee.triad(a[0].pointer + i, a[1].pointer + i, a[2].pointer + i, 0.5, range.count)
     }
@@ -85,7 +85,7 @@ public enum KernelBenchmark {
           biasGradient: row[2], branchBiasGradient: row[3])
       },
       Entry(name: "gelu", arrays: 2) {
-        Team.split(rows) { _, range in Kernels.gelu(a[1], into: a[0], rows: range) }
+        Team.split(rows) { range in Kernels.gelu(a[1], into: a[0], rows: range) }
       },
       Entry(name: "gelu_backward", arrays: 4) {
         Kernels.geluBackward(overwriting: a[1], a[0], biasGradient: row[0])

@@ -3,7 +3,7 @@ extension Kernels {
   /// y = a + b.
   package static func add(_ a: Tensor, _ b: Tensor, into y: Tensor) {
     precondition(a.count == b.count && a.count == y.count, "add: \(a.shape) + \(b.shape) into \(y.shape)")
-    Team.split(y.count, grain: grain) { _, range in
+    Team.split(y.count, grain: grain) { range in
       let i = range.lowerBound
       table.pointee.sum_of(a.pointer + i, b.pointer + i, y.pointer + i, range.count)
     }
@@ -16,7 +16,7 @@ extension Kernels {
     let width = y.shape.lastAxis
     precondition(
       a.count == b.count && a.count == y.count && row.count == width, "add: \(a.shape) + \(b.shape) + \(row.shape)")
-    Team.split(y.shape.leading) { _, range in
+    Team.split(y.shape.leading) { range in
       for i in stride(from: range.lowerBound * width, to: range.upperBound * width, by: width) {
         table.pointee.sum_of(a.pointer + i, b.pointer + i, y.pointer + i, width)
         table.pointee.add(y.pointer + i, row.pointer, width)
@@ -27,7 +27,7 @@ extension Kernels {
   /// y = factor * x; y may be x.
   package static func scale(_ x: Tensor, by factor: Float, into y: Tensor) {
     precondition(x.count == y.count, "scale: \(x.shape) into \(y.shape)")
-    Team.split(y.count, grain: grain) { _, range in
+    Team.split(y.count, grain: grain) { range in
       table.pointee.scaled(x.pointer + range.lowerBound, factor, y.pointer + range.lowerBound, range.count)
     }
   }

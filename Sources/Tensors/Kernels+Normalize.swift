@@ -14,7 +14,7 @@ extension Kernels {
         && bias.count == width && sum.count == x.count && y.count == x.count && mean.count == rows
         && rstd.count == rows,
       "layerNorm: x \(x.shape), branch \(branch?.shape ?? []), weight \(weight.shape), y \(y.shape)")
-    Team.split(rows) { _, range in
+    Team.split(rows) { range in
       let (r, i) = (range.lowerBound, range.lowerBound * width)
       table.pointee.layernorm(
         x.pointer + i, branch.map { UnsafePointer($0.pointer + i) }, branchBias.map { UnsafePointer($0.pointer) },
@@ -33,7 +33,7 @@ extension Kernels {
     precondition(
       y.count == sum.count && mean.count == rows && rstd.count == rows && weight.count == width
         && bias.count == width, "layerNormAgain: sum \(sum.shape), weight \(weight.shape), y \(y.shape)")
-    Team.split(rows) { _, range in
+    Team.split(rows) { range in
       let (r, i) = (range.lowerBound, range.lowerBound * width)
       table.pointee.layernorm_again(
         sum.pointer + i, mean.pointer + r, rstd.pointer + r, weight.pointer, bias.pointer, y.pointer + i,
@@ -70,7 +70,7 @@ extension Kernels {
   package static func normalizeRows(_ x: Tensor, eps: Float, into y: Tensor) {
     let width = x.shape.lastAxis
     precondition(x.count == y.count && width > 1, "normalizeRows: \(x.shape) into \(y.shape)")
-    Team.split(x.shape.leading) { _, range in
+    Team.split(x.shape.leading) { range in
       let i = range.lowerBound * width
       table.pointee.normalize_rows(x.pointer + i, y.pointer + i, eps, range.count, width)
     }
@@ -83,7 +83,7 @@ extension Kernels {
     let width = x.shape.lastAxis
     precondition(
       x.count == y.count && inverse.count == x.shape.leading, "l2Normalize: \(x.shape) into \(y.shape)")
-    Team.split(x.shape.leading) { _, range in
+    Team.split(x.shape.leading) { range in
       let i = range.lowerBound * width
       table.pointee.l2_normalize(
         x.pointer + i, y.pointer + i, inverse.pointer + range.lowerBound, floor, range.count, width)
@@ -96,7 +96,7 @@ extension Kernels {
   package static func l2NormalizeBackward(_ dy: Tensor, y: Tensor, inverse: Tensor, floor: Float, into dx: Tensor) {
     let width = y.shape.lastAxis
     precondition(dy.count == y.count && dx.count == y.count, "l2NormalizeBackward: \(dy.shape) for \(y.shape)")
-    Team.split(y.shape.leading) { _, range in
+    Team.split(y.shape.leading) { range in
       let i = range.lowerBound * width
       table.pointee.l2_normalize_backward(
         dy.pointer + i, y.pointer + i, inverse.pointer + range.lowerBound, floor, dx.pointer + i, range.count, width)

@@ -29,7 +29,7 @@ extension Kernels {
   package static func softmax(_ x: Tensor, scale: Float = 1) {
     let width = x.shape.lastAxis
     let logSums = Tensor(uninitialized: [x.shape.leading])
-    Team.split(x.shape.leading) { _, rows in
+    Team.split(x.shape.leading) { rows in
       softmax(
         x.pointer + rows.lowerBound * width, stride: width, scale: scale, logSums: logSums.pointer + rows.lowerBound,
         rows: rows.count, width: width)
@@ -57,7 +57,7 @@ extension Kernels {
     _ logits: Tensor, _ targets: CrossEntropyTargets, logSums: Tensor, scale: Float, into dlogits: Tensor
   ) {
     let width = logits.shape.lastAxis
-    Team.split(logits.shape.leading) { _, rows in
+    Team.split(logits.shape.leading) { rows in
       let i = rows.lowerBound * width
       targets.withPointers(row: rows.lowerBound, width: width) { soft, labels in
         table.pointee.cross_entropy_backward(
@@ -89,7 +89,7 @@ extension Kernels {
     _ a: Tensor, _ b: Tensor, rowWeights: Tensor, scale: Float, into da: Tensor
   ) {
     let width = a.shape.lastAxis
-    Team.split(a.shape.leading) { _, rows in
+    Team.split(a.shape.leading) { rows in
       let i = rows.lowerBound * width
       table.pointee.squared_error_backward(
         a.pointer + i, b.pointer + i, rowWeights.pointer + rows.lowerBound, scale, da.pointer + i, rows.count, width)
@@ -102,7 +102,7 @@ extension Kernels {
     var partials = [Double](repeating: 0, count: blocks)
     partials.withUnsafeMutableBufferPointer { results in
       nonisolated(unsafe) let results = results
-      Team.split(blocks) { _, range in
+      Team.split(blocks) { range in
         for block in range { results[block] = body(block * 64..<min(block * 64 + 64, rows)) }
       }
     }

@@ -25,7 +25,7 @@ extension Kernels {
       lr: lr, beta1: beta1, beta2: beta2, eps: eps, weight_decay: weightDecay, bias_correction1: biasCorrection1,
       bias_correction2: biasCorrection2, gradient_scale: gradientScale)
     withUnsafePointer(to: &settings) { settings in
-      Team.split(count, grain: grain) { _, range in
+      Team.split(count, grain: grain) { range in
         let i = range.lowerBound
         table.pointee.adamw(weights + i, gradients + i, m + i, v + i, range.count, settings)
       }
@@ -36,7 +36,7 @@ extension Kernels {
   public static func exponentialAverage(
     _ average: UnsafeMutablePointer<Float>, _ current: UnsafePointer<Float>, count: Int, momentum: Float
   ) {
-    Team.split(count, grain: grain) { _, range in
+    Team.split(count, grain: grain) { range in
       table.pointee.exponential_average(
         average + range.lowerBound, current + range.lowerBound, range.count, momentum)
     }
@@ -44,14 +44,14 @@ extension Kernels {
 
   /// x *= factor.
   public static func scale(_ x: UnsafeMutablePointer<Float>, count: Int, by factor: Float) {
-    Team.split(count, grain: grain) { _, range in
+    Team.split(count, grain: grain) { range in
       table.pointee.scaled(x + range.lowerBound, factor, x + range.lowerBound, range.count)
     }
   }
 
   /// y += x.
   public static func add(_ x: UnsafePointer<Float>, into y: UnsafeMutablePointer<Float>, count: Int) {
-    Team.split(count, grain: grain) { _, range in
+    Team.split(count, grain: grain) { range in
       table.pointee.add(y + range.lowerBound, x + range.lowerBound, range.count)
     }
   }
@@ -80,7 +80,7 @@ extension Kernels {
     let blocks = (count + block - 1) / block
     return [Double](unsafeUninitializedCapacity: blocks) { results, initialized in
       let base = results.baseAddress
-      Team.split(blocks) { _, range in
+      Team.split(blocks) { range in
         for i in range { (base.unsafelyUnwrapped + i).initialize(to: body(i * block..<min((i + 1) * block, count))) }
       }
       initialized = blocks

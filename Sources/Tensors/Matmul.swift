@@ -3,8 +3,9 @@ import COpenBLAS
 
 /// Matrix products of row-major tensors, each seen as [leading, last axis].
 ///
-/// Each call of an engine runs on one thread; the rows of the result are split over the thread team (its columns when
-/// there are more of them than rows), so the same team size gives the same bits.
+/// The native engine gives the same bits for every number of threads: rows are dealt to whoever is free. Calls of the
+/// libraries run on one thread each, for a fixed part of the rows (of the columns when there are more of them), so
+/// that the same team size gives the same bits.
 public enum Matmul {
   /// y = x wᵀ, or y += x wᵀ.
   ///
@@ -12,13 +13,7 @@ public enum Matmul {
   public static func forward(_ x: Tensor, _ weight: Tensor, into y: Tensor, accumulate: Bool = false) {
     let (r, k, n) = (x.shape.leading, x.shape.lastAxis, weight.shape.leading)
     check("forward", x, weight, y, weight.shape.lastAxis == k && y.shape.leading == r && y.shape.lastAxis == n)
-    let engine = engine(.forward, n: n, k: k)
-    split(rows: r, columns: n) { rows, columns in
-      multiply(
-        x.pointer + rows.lowerBound * k, k, weight.pointer + columns.lowerBound * k, k, transposeB: true,
-        y.pointer + rows.lowerBound * n + columns.lowerBound, n,
-        m: rows.count, n: columns.count, k: k, accumulate: accumulate, engine: engine)
-    }
+    PreparedWeight(.forward, weight).multiply(x.pointer, rows: r, into: y.pointer, accumulate: accumulate)
   }
 
   /// dx = dy w, or dx += dy w.
@@ -27,13 +22,7 @@ public enum Matmul {
   public static func dataGradient(_ dy: Tensor, _ weight: Tensor, into dx: Tensor, accumulate: Bool = false) {
     let (r, n, k) = (dy.shape.leading, dy.shape.lastAxis, weight.shape.lastAxis)
     check("dataGradient", dy, weight, dx, weight.shape.leading == n && dx.shape.leading == r && dx.shape.lastAxis == k)
-    let engine = engine(.dataGradient, n: n, k: k)
-    split(rows: r, columns: k) { rows, columns in
-      multiply(
-        dy.pointer + rows.lowerBound * n, n, weight.pointer + columns.lowerBound, k,
-        dx.pointer + rows.lowerBound * k + columns.lowerBound, k,
-        m: rows.count, n: columns.count, k: n, accumulate: accumulate, engine: engine)
-    }
+    PreparedWeight(.dataGradient, weight).multiply(dy.pointer, rows: r, into: dx.pointer, accumulate: accumulate)
   }
 
   /// dw = dyᵀ x, or dw += dyᵀ x: the default, since weight gradients go straight into their arena.
@@ -42,12 +31,23 @@ public enum Matmul {
   public static func weightGradient(_ dy: Tensor, _ x: Tensor, into dw: Tensor, accumulate: Bool = true) {
     let (r, n, k) = (dy.shape.leading, dy.shape.lastAxis, x.shape.lastAxis)
     check("weightGradient", dy, x, dw, x.shape.leading == r && dw.shape.leading == n && dw.shape.lastAxis == k)
-    let engine = engine(.weightGradient, n: n, k: k)
-    split(rows: n, columns: k) { rows, columns in
+    let engine = ProductEngine.plan.engine(.weightGradient, n: n, k: k)
+    if engine == .native {
+      let schedule = SlabSchedule(
+        dy.pointer, n, x.pointer, k, into: dw.pointer, stride: k, m: n, n: k, k: r, accumulate: accumulate,
+        threads: Team.threads)
+      return Team.run { schedule.work() }
+    }
+    func part(_ rows: Range<Int>, _ columns: Range<Int>) {
       multiply(
         dy.pointer + rows.lowerBound, n, transposeA: true, x.pointer + columns.lowerBound, k,
         dw.pointer + rows.lowerBound * k + columns.lowerBound, k,
         m: rows.count, n: columns.count, k: r, accumulate: accumulate, engine: engine)
+    }
+    if n >= k {
+      Team.splitEvenly(n, grain: 16) { part($0, 0..<k) }
+    } else {
+      Team.splitEvenly(k, grain: 16) { part(0..<n, $0) }
     }
   }
 
@@ -60,11 +60,9 @@ public enum Matmul {
     let (r, k, n) = (x.shape.leading, x.shape.lastAxis, weight.shape.leading)
     check("forward", x, weight, y, weight.shape.lastAxis == k && y.shape.leading == r && y.shape.lastAxis == n)
     precondition(bias.count == n, "Matmul.forward: bias \(bias.shape) for weight \(weight.shape)")
-    let engine = engine(.forward, n: n, k: k)
-    Team.split(r) { _, rows in
-      multiply(
-        x.pointer + rows.lowerBound * k, k, weight.pointer, k, transposeB: true, y.pointer + rows.lowerBound * n, n,
-        m: rows.count, n: n, k: k, bias: bias.pointer, engine: engine)
+    let weight = PreparedWeight(.forward, weight)
+    weight.overRows(r) { rows in
+      weight.multiply(x.pointer, rows: rows, into: y.pointer, bias: bias.pointer)
       finish(rows)
     }
   }
@@ -77,23 +75,21 @@ public enum Matmul {
   ) {
     let (r, k, n) = (x.shape.leading, x.shape.lastAxis, weight.shape.leading)
     check("forward", x, weight, y, weight.shape.lastAxis == k && y.shape.leading == r && y.shape.lastAxis == n)
-    let engine = engine(.forward, n: n, k: k)
-    Team.split(r) { _, rows in
+    let weight = PreparedWeight(.forward, weight)
+    weight.overRows(r) { rows in
       prepare(rows)
-      multiply(
-        x.pointer + rows.lowerBound * k, k, weight.pointer, k, transposeB: true, y.pointer + rows.lowerBound * n, n,
-        m: rows.count, n: n, k: k, accumulate: true, engine: engine)
+      weight.multiply(x.pointer, rows: rows, into: y.pointer, accumulate: true)
     }
   }
 
-  /// One product on the calling thread: c [m, n] = op(a) op(b), or added to c, or to `bias` [n] in every row. Every
-  /// large product of the program comes through here.
+  /// One product on the calling thread: c [m, n] = op(a) op(b), or added to c, or to `bias` [n] in every row.
   package static func multiply(
     _ a: UnsafePointer<Float>, _ aStride: Int, transposeA: Bool = false, _ b: UnsafePointer<Float>, _ bStride: Int,
     transposeB: Bool = false, _ c: UnsafeMutablePointer<Float>, _ cStride: Int, m: Int, n: Int, k: Int,
     accumulate: Bool = false, bias: UnsafePointer<Float>? = nil, engine: ProductEngine
   ) {
     precondition(!accumulate || bias == nil, "Matmul.multiply: added to c or to a bias, not both")
+    precondition(!transposeA || !transposeB && bias == nil, "Matmul.multiply: a transposed, as for weight gradients")
     let (left, right) = (
       PanelProduct.Operand(base: a, stride: aStride, isTransposed: transposeA),
       PanelProduct.Operand(base: b, stride: bStride, isTransposed: transposeB)
@@ -106,8 +102,14 @@ public enum Matmul {
     }
     let adds = accumulate || bias != nil
     switch engine {
+    case .native where transposeA:
+      SlabSchedule(
+        a, aStride, b, bStride, into: c, stride: cStride, m: m, n: n, k: k, accumulate: accumulate, threads: 1
+      ).work()
     case .native:
-      PanelProduct.multiply(left, right, into: c, stride: cStride, m: m, n: n, k: k, accumulate: accumulate, row: bias)
+      let packed = PackedOperand(right, n: n, k: k)
+      packed.pack(0..<packed.pieces)
+      packed.multiply(left, rows: 0..<m, into: c, stride: cStride, accumulate: accumulate, row: bias)
     case .onednn:
       OneDNN.multiply(left, right, into: c, stride: cStride, m: m, n: n, k: k, accumulate: adds)
     case .openblas:
@@ -116,23 +118,10 @@ public enum Matmul {
     }
   }
 
-  /// The engine of one product of a weight [n, k].
-  package static func engine(_ product: LinearProduct, n: Int, k: Int) -> ProductEngine {
-    ProductEngine.plan.engine(product, n: n, k: k)
-  }
-
   /// Name, version and core of the BLAS library.
   public static var libraryName: String { String(cString: openblas_description()) }
 
   private static let openBLASUsesOneThread: Void = openblas_use_one_thread()
-
-  private static func split(rows: Int, columns: Int, _ body: (_ rows: Range<Int>, _ columns: Range<Int>) -> Void) {
-    if rows >= columns {
-      Team.split(rows, grain: 16) { _, range in body(range, 0..<columns) }
-    } else {
-      Team.split(columns, grain: 16) { _, range in body(0..<rows, range) }
-    }
-  }
 
   private static func check(_ op: String, _ a: Tensor, _ b: Tensor, _ c: Tensor, _ fits: Bool) {
     precondition(fits, "Matmul.\(op): \(a.shape) and \(b.shape) do not give \(c.shape)")

@@ -11,9 +11,9 @@ import Glibc
 /// - Source: Goto and van de Geijn, Anatomy of high-performance matrix multiplication, ACM TOMS 34 (2008).
 enum PanelProduct {
   /// Steps along the sum of one slab.
-  static let slabInner = 384
+  private static let slabInner = 384
   /// Blocks of a transposed left operand that are packed together.
-  private static let blocksTogether = 12
+  static let blocksTogether = 12
   /// Rows this many floats apart, or a multiple of it, share their places in the L1 cache.
   private static let pageFloats = 1024
   /// Floats of a slab: a little over half of the L2 cache, since blocks and results pass through it too.
@@ -30,41 +30,93 @@ enum PanelProduct {
     }
   }
 
-  /// c = a b, or c += a b, or c = a b + row.
-  ///
-  /// - Shapes: a [m, k], b [k, n], row [n] -> c [m, n]
-  static func multiply(
-    _ a: Operand, _ b: Operand, into c: UnsafeMutablePointer<Float>, stride: Int, m: Int, n: Int, k: Int,
-    accumulate: Bool, row: UnsafePointer<Float>? = nil
+  /// How a right operand [k, n] is cut into slabs of equal size.
+  struct Cut {
+    let n, k: Int
+    /// The most columns of a slab, whole panels, and the most steps along the sum.
+    let columns, inner: Int
+
+    init(n: Int, k: Int) {
+      precondition(k > 0 && n > 0, "PanelProduct: a right operand of \(k) x \(n)")
+      (self.n, self.k) = (n, k)
+      let panel = Kernels.table.pointee.panel_columns
+      inner = evenPart(of: k, atMost: slabInner)
+      columns = evenPart(of: n, atMost: max(1, slabFloats / inner / panel) * panel).roundedUp(to: panel)
+    }
+
+    var columnBlocks: Int { (n + columns - 1) / columns }
+    var steps: Int { (k + inner - 1) / inner }
+
+    func columns(ofBlock block: Int) -> Range<Int> { block * columns..<min((block + 1) * columns, n) }
+    func inner(ofStep step: Int) -> Range<Int> { step * inner..<min((step + 1) * inner, k) }
+  }
+
+  /// Packs columns of b, which begin a panel, along a part of the sum.
+  static func pack(
+    _ b: Operand, columns: Range<Int>, inner: Range<Int>, into panels: UnsafeMutablePointer<Float>
   ) {
-    precondition(k > 0, "PanelProduct.multiply: nothing to sum")
-    guard m > 0, n > 0 else { return }
     let kernels = Kernels.table.pointee
-    let (blockRows, panelColumns) = (kernels.panel_rows, kernels.panel_columns)
-    let inner = evenPart(of: k, atMost: slabInner)
-    let columns = evenPart(of: n, atMost: max(1, slabFloats / inner / panelColumns) * panelColumns)
-      .roundedUp(to: panelColumns)
-    let panels = Tensor(uninitialized: [columns * inner])
-    let blocks = Tensor(uninitialized: [blocksTogether * blockRows * (inner + 16)])
-    for column in Swift.stride(from: 0, to: n, by: columns) {
-      let width = min(columns, n - column)
-      for step in Swift.stride(from: 0, to: k, by: inner) {
-        let depth = min(inner, k - step)
-        let from = b.at(step, column)
-        if b.isTransposed {
-          kernels.pack_panels_transposed(from, b.stride, panels.pointer, depth, width)
-        } else {
-          kernels.pack_panels(from, b.stride, panels.pointer, depth, width)
+    let from = b.at(inner.lowerBound, columns.lowerBound)
+    if b.isTransposed {
+      kernels.pack_panels_transposed(from, b.stride, panels, inner.count, columns.count)
+    } else {
+      kernels.pack_panels(from, b.stride, panels, inner.count, columns.count)
+    }
+  }
+
+  /// A packed part of the right operand, and what happens to the result.
+  struct Slab {
+    let panels: UnsafePointer<Float>
+    let columns, inner: Range<Int>
+    let accumulate: Bool
+    /// Added to every row of the result that is not accumulated. [n]
+    let row: UnsafePointer<Float>?
+
+    /// c [rows, n] = rows of a times the slab, a as stored.
+    ///
+    /// Rows of a are copied where they lie pages apart and so push each other out of the L1 cache, and at the end,
+    /// where a block must not reach past them.
+    func multiply(
+      _ a: Operand, rows: Range<Int>, scratch: UnsafeMutablePointer<Float>, into c: UnsafeMutablePointer<Float>,
+      stride: Int
+    ) {
+      let blockRows = Kernels.table.pointee.panel_rows
+      let (step, depth) = (inner.lowerBound, inner.count)
+      let isCopied = a.stride % pageFloats == 0
+      for row in Swift.stride(from: rows.lowerBound, to: rows.upperBound, by: blockRows) {
+        let count = min(blockRows, rows.upperBound - row)
+        let next = min(row + count, rows.upperBound - 1)
+        var block = CKernelsPanelBlock(
+          values: a.at(row, step), row: a.stride, rows: count, packed: 0, next: a.at(next, step), next_row: a.stride,
+          next_rows: min(blockRows, rows.upperBound - next))
+        if isCopied || count < blockRows {
+          Kernels.table.pointee.copy_block(block.values, a.stride, scratch, depth + 16, count, depth)
+          (block.values, block.row) = (UnsafePointer(scratch), depth + 16)
         }
-        let slab = Slab(
-          panels: panels.pointer, blocks: blocks.pointer, step: step, depth: depth, width: width,
-          accumulate: accumulate || step > 0, row: step == 0 ? row.map { $0 + column } : nil)
-        if a.isTransposed {
-          slab.multiplyTransposed(a, into: c + column, stride: stride, rows: m)
-        } else {
-          slab.multiply(a, into: c + column, stride: stride, rows: m)
-        }
+        multiply(&block, into: c + row * stride, stride: stride)
       }
+    }
+
+    /// c [rows, n] = packed blocks of rows, `depth` floats for each row, times the slab.
+    func multiply(
+      blocks: UnsafePointer<Float>, rows: Int, into c: UnsafeMutablePointer<Float>, stride: Int
+    ) {
+      let (blockRows, depth) = (Kernels.table.pointee.panel_rows, inner.count)
+      for row in Swift.stride(from: 0, to: rows, by: blockRows) {
+        let next = row + blockRows < rows ? row + blockRows : 0
+        var block = CKernelsPanelBlock(
+          values: blocks + row * depth, row: 1, rows: min(blockRows, rows - row), packed: 1,
+          next: blocks + next * depth, next_row: depth, next_rows: blockRows)
+        multiply(&block, into: c + row * stride, stride: stride)
+      }
+    }
+
+    private func multiply(
+      _ block: inout CKernelsPanelBlock, into c: UnsafeMutablePointer<Float>, stride: Int
+    ) {
+      Kernels.table.pointee.panel_product(
+        &block, panels, c + columns.lowerBound, stride, columns.count, inner.count, accumulate ? 1 : 0,
+        row.map { $0 + columns.lowerBound })
     }
   }
 
@@ -72,51 +124,5 @@ enum PanelProduct {
   private static func evenPart(of count: Int, atMost limit: Int) -> Int {
     let parts = max(1, (count + limit - 1) / limit)
     return max(1, (count + parts - 1) / parts)
-  }
-
-  /// A packed part of the right operand, and what is multiplied with it.
-  private struct Slab {
-    let panels, blocks: UnsafeMutablePointer<Float>
-    let step, depth, width: Int
-    let accumulate: Bool
-    let row: UnsafePointer<Float>?
-
-    /// Rows of a are copied where they lie pages apart and so push each other out of the L1 cache, and at the end, where
-    /// a block must not reach past them.
-    func multiply(_ a: Operand, into c: UnsafeMutablePointer<Float>, stride: Int, rows: Int) {
-      let kernels = Kernels.table.pointee
-      let blockRows = kernels.panel_rows
-      let isCopied = a.stride % pageFloats == 0
-      for row in Swift.stride(from: 0, to: rows, by: blockRows) {
-        let count = min(blockRows, rows - row)
-        let next = min(row + count, rows - 1)
-        var block = CKernelsPanelBlock(
-          values: a.at(row, step), row: a.stride, rows: count, packed: 0, next: a.at(next, step), next_row: a.stride,
-          next_rows: min(blockRows, rows - next))
-        if isCopied || count < blockRows {
-          kernels.copy_block(block.values, a.stride, blocks, depth + 16, count, depth)
-          (block.values, block.row) = (UnsafePointer(blocks), depth + 16)
-        }
-        kernels.panel_product(&block, panels, c + row * stride, stride, width, depth, accumulate ? 1 : 0, self.row)
-      }
-    }
-
-    /// Columns of the stored matrix are rows of a: some blocks of them are packed together.
-    func multiplyTransposed(_ a: Operand, into c: UnsafeMutablePointer<Float>, stride: Int, rows: Int) {
-      let kernels = Kernels.table.pointee
-      let blockRows = kernels.panel_rows
-      for first in Swift.stride(from: 0, to: rows, by: blocksTogether * blockRows) {
-        let together = min(blocksTogether * blockRows, rows - first)
-        kernels.pack_blocks(a.at(first, step), a.stride, blocks, depth, together)
-        for row in Swift.stride(from: 0, to: together, by: blockRows) {
-          let next = row + blockRows < together ? row + blockRows : 0
-          var block = CKernelsPanelBlock(
-            values: blocks + row * depth, row: 1, rows: min(blockRows, together - row), packed: 1,
-            next: blocks + next * depth, next_row: depth, next_rows: blockRows)
-          kernels.panel_product(
-            &block, panels, c + (first + row) * stride, stride, width, depth, accumulate ? 1 : 0, self.row)
-        }
-      }
-    }
   }
 }

@@ -79,14 +79,14 @@ public struct Tensor: @unchecked Sendable {
   /// Overwrites all values by those of a tensor of the same count.
   public func assign(_ source: Tensor) {
     precondition(source.count == count, "assign: \(source.shape) to \(shape)")
-    Team.split(count, grain: Kernels.grain) { _, range in
+    Team.split(count, grain: Kernels.grain) { range in
       (pointer + range.lowerBound).update(from: source.pointer + range.lowerBound, count: range.count)
     }
   }
 
   /// Sets all values to one.
   public func fill(_ value: Float) {
-    Team.split(count, grain: Kernels.grain) { _, range in
+    Team.split(count, grain: Kernels.grain) { range in
       Kernels.table.pointee.fill(pointer + range.lowerBound, value, range.count)
     }
   }

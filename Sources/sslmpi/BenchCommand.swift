@@ -14,12 +14,13 @@ struct BenchCommand: ParsableCommand {
   /// `sslmpi bench gemm`
   struct GEMM: ParsableCommand {
     static let configuration = CommandConfiguration(
-      commandName: "gemm", abstract: "The matrix product: what a training step is measured against.")
+      commandName: "gemm",
+      abstract: "The products of a linear layer; the forward one is what a training step is measured against.")
 
-    @Option(help: "Rows of the result.") var rows = 6304
-    @Option(help: "Columns of the result.") var columns = 3072
-    @Option(help: "Length of the sums.") var inner = 768
-    @Option(help: "Least duration in seconds.") var seconds = 1.0
+    @Option(help: "Rows of activations.") var rows = 6304
+    @Option(help: "Outputs of the layer.") var columns = 3072
+    @Option(help: "Inputs of the layer.") var inner = 768
+    @Option(help: "Least duration in seconds, of each product.") var seconds = 1.0
     @Option(help: "Compute threads.") var threads = 1
     @Option(help: "The engine; the instruction set's standard without it.") var engine: ProductEngine?
     @Flag(help: "One JSON object.") var json = false
@@ -31,12 +32,14 @@ struct BenchCommand: ParsableCommand {
     func run() throws {
       ThreadTeam.configure(threads: threads)
       if let engine { try ProductEngine.use(engine) }
-      let rate = GEMMBenchmark.gigaflops(rows: rows, columns: columns, inner: inner, seconds: seconds)
-      let fields: [(String, JSON)] = [
-        ("rows", .int(rows)), ("columns", .int(columns)), ("inner", .int(inner)), ("threads", .int(threads)),
-        ("engine", .string(ProductEngine.plan.standard.rawValue)), ("blas", .string(Matmul.libraryName)),
-        ("sgemm_gflops", .double(rate)),
-      ]
+      let rates = GEMMBenchmark.measure(
+        LinearProduct.allCases, rows: rows, columns: columns, inner: inner, seconds: seconds)
+      let fields: [(String, JSON)] =
+        [
+          ("rows", .int(rows)), ("columns", .int(columns)), ("inner", .int(inner)), ("threads", .int(threads)),
+          ("engine", .string(ProductEngine.plan.standard.rawValue)), ("blas", .string(Matmul.libraryName)),
+          ("sgemm_gflops", .double(rates[0])),
+        ] + zip(LinearProduct.allCases, rates).map { ("\($0.rawValue)_gflops", .double($1)) }
       Output.result(json ? JSON.object(fields).line : BenchCommand.list(fields))
     }
   }

@@ -49,6 +49,24 @@ final class MAETests: XCTestCase {
     }
   }
 
+  func testLossAndGradientsHaveTheSameBitsForEveryNumberOfThreads() throws {
+    try ProductEngine.use(.native)
+    addTeardownBlock {
+      ThreadTeam.configure(threads: 1)
+      try ProductEngine.use(.standard(for: .chosen))
+    }
+    func bits(threads: Int) throws -> [Float] {
+      ThreadTeam.configure(threads: threads)
+      let run = try TinyRun("mae", "augment: {views: 2}")
+      run.arena.zeroGradients()
+      let loss = try run.method.loss(run.batch(Array(0..<21)), at: run.step()).total
+      loss.backward()
+      return [loss.value.item] + (0..<run.arena.count).map { run.arena.gradients.pointer[$0] }
+    }
+    let one = try bits(threads: 1)
+    for threads in [2, 3, 5] { XCTAssertEqual(try bits(threads: threads), one, "\(threads) threads") }
+  }
+
   func testGradientsEqualDifferencesOfThePlainTranscription() throws {
     let run = try TinyRun()
     let draws = DrawRecorder()

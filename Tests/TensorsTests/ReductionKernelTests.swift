@@ -68,6 +68,17 @@ final class ReductionKernelTests: XCTestCase {
     }
   }
 
+  func testColumnSumsHaveTheSameBitsForEveryNumberOfThreads() {
+    let x = tensor([999, 40], seed: 26)
+    func sums(_ threads: Int) -> [Float] {
+      ThreadTeam.configure(threads: threads)
+      let total = Tensor(zeros: [40])
+      Kernels.addColumnSums(of: x, to: total)
+      return total.array
+    }
+    for threads in 2...5 { XCTAssertEqual(sums(threads), sums(1), "\(threads) threads") }
+  }
+
   func testColumnSums() {
     onEverySet { set in
       for width in oddWidths {

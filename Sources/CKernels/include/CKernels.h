@@ -15,9 +15,9 @@ typedef struct {
   float lr, beta1, beta2, eps, weight_decay, bias_correction1, bias_correction2, gradient_scale;
 } CKernelsAdamW;
 
-// A few rows of the left operand: element (i, k) stands at i * row + k, or at i + k * panel_rows where pack_blocks wrote
-// them. `values` must be readable for all panel_rows rows, whatever stands in those past `rows`. The rows of the next
-// block are fetched meanwhile.
+// A few rows of the left operand: element (i, k) stands at i * row + k, or at i + k * panel_rows where pack_blocks
+// wrote them. `values` must be readable for all panel_rows rows, whatever stands in those past `rows`. The rows of the
+// next block are fetched meanwhile.
 typedef struct {
   const float *values;
   long row, rows;

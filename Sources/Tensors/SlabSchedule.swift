@@ -1,0 +1,123 @@
+import Basics
+import CKernels
+import Synchronization
+
+/// c = aᵀ b or c += aᵀ b of the native product, where the sum is long and c small: a weight's gradient.
+///
+/// Neither operand is worth packing as a whole. The threads share one list of work and take the next item when they
+/// are free: pack a panel of the right operand's slab, or multiply some rows of c by a slab. In the list the panels of
+/// the next slab stand in the middle of the work on this one, so that hardly anybody waits. The rows of the left
+/// operand are packed with the first slab of their step.
+/// - Shapes: a [k, m], b [k, n] as stored -> c [m, n]
+final class SlabSchedule: @unchecked Sendable {
+  private let a, b: PanelProduct.Operand
+  private let c: UnsafeMutablePointer<Float>
+  private let stride, m: Int
+  private let accumulate: Bool
+
+  private let cut: PanelProduct.Cut
+  private let panelColumns = Kernels.table.pointee.panel_columns
+  private let chunkRows, chunks, panels: Int
+  /// Two slabs in turn, and the packed rows of a for one step.
+  private let slabs: Tensor, blocks: Tensor
+
+  private let next = Atomic<Int>(0)
+  /// Panels packed so far in slabs of even and of odd number.
+  private let packedEven = Atomic<Int>(0), packedOdd = Atomic<Int>(0)
+  /// For each chunk of rows, how many slabs it has been multiplied by.
+  private let finished: UnsafeMutablePointer<Atomic<Int>>
+
+  init(
+    _ a: UnsafePointer<Float>, _ aStride: Int, _ b: UnsafePointer<Float>, _ bStride: Int,
+    into c: UnsafeMutablePointer<Float>, stride: Int, m: Int, n: Int, k: Int, accumulate: Bool, threads: Int
+  ) {
+    self.a = .init(base: a, stride: aStride, isTransposed: true)
+    self.b = .init(base: b, stride: bStride, isTransposed: false)
+    (self.c, self.stride, self.m, self.accumulate) = (c, stride, m, accumulate)
+    cut = PanelProduct.Cut(n: n, k: k)
+    let blockRows = Kernels.table.pointee.panel_rows
+    let share = m / (4 * threads * blockRows)  // at least four chunks a thread, if that leaves two blocks for each
+    chunkRows = min(max(share, 2), PanelProduct.blocksTogether) * blockRows
+    chunks = (m + chunkRows - 1) / chunkRows
+    panels = cut.columns / panelColumns
+    slabs = Tensor(uninitialized: [2, cut.columns * cut.inner])
+    blocks = Tensor(uninitialized: [m.roundedUp(to: blockRows) * cut.inner])
+    finished = .allocate(capacity: chunks)
+    for chunk in 0..<chunks { (finished + chunk).initialize(to: Atomic(0)) }
+  }
+
+  deinit {
+    finished.deinitialize(count: chunks)
+    finished.deallocate()
+  }
+
+  /// Works until nothing is left to take. Every thread that takes part calls this; one alone does everything.
+  func work() {
+    while true {
+      let item = next.wrappingAdd(1, ordering: .relaxed).oldValue
+      if item < panels {
+        pack(item, of: 0)
+        continue
+      }
+      let (slab, place) = (item - panels).quotientAndRemainder(dividingBy: chunks + panels)
+      let middle = chunks / 2
+      if slab >= slabCount { return }
+      if place < middle {
+        multiply(place, by: slab)
+      } else if place < middle + panels {
+        pack(place - middle, of: slab + 1)
+      } else {
+        multiply(place - panels, by: slab)
+      }
+    }
+  }
+
+  // Slabs in order: every block of columns of the first step, then of the next.
+
+  private var slabCount: Int { cut.columnBlocks * cut.steps }
+  private func columns(_ slab: Int) -> Range<Int> { cut.columns(ofBlock: slab % cut.columnBlocks) }
+  private func inner(_ slab: Int) -> Range<Int> { cut.inner(ofStep: slab / cut.columnBlocks) }
+  private func memory(_ slab: Int) -> UnsafeMutablePointer<Float> {
+    slabs.pointer + slab % 2 * cut.columns * cut.inner
+  }
+
+  /// One panel, into the place of the slab before the last, which all rows must have been multiplied by.
+  private func pack(_ panel: Int, of slab: Int) {
+    guard slab < slabCount else { return }
+    for chunk in 0..<chunks { wait { finished[chunk].load(ordering: .acquiring) >= slab - 1 } }
+    let (block, inner) = (columns(slab), inner(slab))
+    let first = block.lowerBound + panel * panelColumns
+    if first < block.upperBound {
+      PanelProduct.pack(
+        b, columns: first..<min(first + panelColumns, block.upperBound), inner: inner,
+        into: memory(slab) + panel * panelColumns * inner.count)
+    }
+    if slab % 2 == 0 {
+      packedEven.wrappingAdd(1, ordering: .releasing)
+    } else {
+      packedOdd.wrappingAdd(1, ordering: .releasing)
+    }
+  }
+
+  private func multiply(_ chunk: Int, by slab: Int) {
+    let needed = (slab / 2 + 1) * panels
+    wait { (slab % 2 == 0 ? packedEven.load(ordering: .acquiring) : packedOdd.load(ordering: .acquiring)) >= needed }
+    wait { finished[chunk].load(ordering: .acquiring) == slab }
+    let (columns, inner) = (columns(slab), inner(slab))
+    let first = chunk * chunkRows
+    let rows = min(chunkRows, m - first)
+    let packed = blocks.pointer + first * cut.inner
+    if columns.lowerBound == 0 {
+      Kernels.table.pointee.pack_blocks(a.at(first, inner.lowerBound), a.stride, packed, inner.count, rows)
+    }
+    let slabOfPanels = PanelProduct.Slab(
+      panels: memory(slab), columns: columns, inner: inner, accumulate: accumulate || inner.lowerBound > 0, row: nil)
+    slabOfPanels.multiply(blocks: packed, rows: rows, into: c + first * stride, stride: stride)
+    finished[chunk].store(slab + 1, ordering: .releasing)
+  }
+
+  private func wait(until isReady: () -> Bool) {
+    var spins = 0
+    while !isReady() { waitBriefly(&spins) }
+  }
+}
