@@ -10,7 +10,7 @@ struct PackedOperand {
   /// Memory for the panels; `pack` fills it.
   init(_ source: PanelProduct.Operand, n: Int, k: Int) {
     self.source = source
-    cut = PanelProduct.Cut(n: n, k: k)
+    cut = PanelProduct.Cut(n: n, k: k, longest: 512)
     memory = Tensor(uninitialized: [n.roundedUp(to: panelColumns) * k])
   }
 

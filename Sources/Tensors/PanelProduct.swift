@@ -5,13 +5,11 @@ import Glibc
 ///
 /// A slab of the right operand, small enough for the L2 cache, is packed into panels; then blocks of a few rows of the
 /// left operand, small enough for the L1 cache, run over all of its panels. Every element of the result is one chain
-/// of sums over at most `slabInner` products, added up slab by slab: the bits depend neither on the other sizes nor on
+/// of sums over at most `Cut.inner` products, added up slab by slab: the bits depend neither on the other sizes nor on
 /// how rows and columns are dealt to threads, and AVX2 and AVX-512 give the same.
 ///
 /// - Source: Goto and van de Geijn, Anatomy of high-performance matrix multiplication, ACM TOMS 34 (2008).
 enum PanelProduct {
-  /// Steps along the sum of one slab.
-  private static let slabInner = 384
   /// Blocks of a transposed left operand that are packed together.
   static let blocksTogether = 12
   /// Rows this many floats apart, or a multiple of it, share their places in the L1 cache.
@@ -36,11 +34,12 @@ enum PanelProduct {
     /// The most columns of a slab, whole panels, and the most steps along the sum.
     let columns, inner: Int
 
-    init(n: Int, k: Int) {
+    /// - Parameter longest: steps along the sum of one slab, at most.
+    init(n: Int, k: Int, longest: Int) {
       precondition(k > 0 && n > 0, "PanelProduct: a right operand of \(k) x \(n)")
       (self.n, self.k) = (n, k)
       let panel = Kernels.table.pointee.panel_columns
-      inner = evenPart(of: k, atMost: slabInner)
+      inner = evenPart(of: k, atMost: longest)
       columns = evenPart(of: n, atMost: max(1, slabFloats / inner / panel) * panel).roundedUp(to: panel)
     }
 

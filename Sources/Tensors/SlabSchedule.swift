@@ -34,7 +34,7 @@ final class SlabSchedule: @unchecked Sendable {
     self.a = .init(base: a, stride: aStride, isTransposed: true)
     self.b = .init(base: b, stride: bStride, isTransposed: false)
     (self.c, self.stride, self.m, self.accumulate) = (c, stride, m, accumulate)
-    cut = PanelProduct.Cut(n: n, k: k)
+    cut = PanelProduct.Cut(n: n, k: k, longest: 384)
     let blockRows = Kernels.table.pointee.panel_rows
     let share = m / (4 * threads * blockRows)  // at least four chunks a thread, if that leaves two blocks for each
     chunkRows = min(max(share, 2), PanelProduct.blocksTogether) * blockRows
