@@ -1,7 +1,7 @@
 import Basics
 import Glibc
 
-/// Times sums over message sizes on both routes, in turns, for `sslmpi bench allreduce`.
+/// Times sums over message sizes on every route, in turns, for `sslmpi bench allreduce`.
 public enum AllReduceBenchmark {
   /// The time of one route at one size.
   public struct Rate: Equatable, Sendable {
@@ -17,10 +17,18 @@ public enum AllReduceBenchmark {
     public let bytes: Int
     /// By `MPI_Allreduce`.
     public let mpi: Rate
-    /// Through the window; nil when there is none.
-    public let window: Rate?
-    /// How many times faster the window is; nil when there is none.
-    public let ratio: Ratio?
+    /// Copied through the window; nil when there is none.
+    public let window: Compared?
+    /// Where the values lie, in memory that the ranks of a node share; nil when there is none.
+    public let inPlace: Compared?
+  }
+
+  /// The time of one route beside that of `MPI_Allreduce`.
+  public struct Compared: Equatable, Sendable {
+    /// The time.
+    public let rate: Rate
+    /// How many times faster than `MPI_Allreduce` it is.
+    public let ratio: Ratio
   }
 
   /// The ratio of two times that were taken one after the other, over repetitions.
@@ -40,43 +48,59 @@ public enum AllReduceBenchmark {
 
   /// Sums `size` bytes of floats over all ranks, `repetitions` times on each route in turns, after one warm-up.
   /// - Parameters:
+  ///   - memory: where the sums in place are made, with room for the largest size; nil leaves them out. The same on
+  ///     all ranks.
   ///   - sizes: bytes, rounded down to whole floats, at least one.
   ///   - repetitions: at least 1, default 11.
   /// - Throws: as `Communicator.allReduceSum`.
   /// - Collective: all ranks, with the same arguments.
   public static func run(
-    _ communicator: Communicator, sizes: [Int] = defaultSizes, repetitions: Int = 11
+    _ communicator: Communicator, memory: NodeMemory? = nil, sizes: [Int] = defaultSizes, repetitions: Int = 11
   ) throws(Failure) -> [Timing] {
     precondition(repetitions > 0, "AllReduceBenchmark: \(repetitions) repetitions")
     var timings: [Timing] = []
     for size in sizes {
       let count = max(1, size / MemoryLayout<Float>.size)
-      timings.append(try time(communicator, count: count, repetitions: repetitions))
+      timings.append(try time(communicator, memory, count: count, repetitions: repetitions))
     }
     return timings
   }
 
-  private static func time(_ communicator: Communicator, count: Int, repetitions: Int) throws(Failure) -> Timing {
+  private enum Way: CaseIterable { case mpi, window, inPlace }
+
+  private static func time(
+    _ communicator: Communicator, _ memory: NodeMemory?, count: Int, repetitions: Int
+  ) throws(Failure) -> Timing {
     let bytes = count * MemoryLayout<Float>.size
-    // Large pages, as gradients have them.
-    let memory = UnsafeMutableRawPointer.allocate(byteCount: bytes, alignment: largePageBytes)
-    defer { memory.deallocate() }
-    madvise(memory, bytes, Int32(MADV_HUGEPAGE))
-    let values = memory.bindMemory(to: Float.self, capacity: count)
+    // Large pages, as gradients in memory of their own have them.
+    let block = UnsafeMutableRawPointer.allocate(byteCount: bytes, alignment: largePageBytes)
+    defer { block.deallocate() }
+    madvise(block, bytes, Int32(MADV_HUGEPAGE))
+    let values = block.bindMemory(to: Float.self, capacity: count)
     values.initialize(repeating: 0, count: count)
-    let hasWindow = communicator.allReduceRoute == .window
-    var mpi: [Double] = []
-    var window: [Double] = []
+    memory?.floats.update(repeating: 0, count: count)
+    var times: [Way: [Double]] = [:]
     for repetition in 0...repetitions {
-      let first = try seconds(communicator, values, count, through: .mpi(reason: "measured"))
-      let second = hasWindow ? try seconds(communicator, values, count, through: .window) : nil
-      guard repetition > 0 else { continue }
-      mpi.append(first)
-      if let second { window.append(second) }
+      for way in Way.allCases {
+        let start: () -> Request
+        switch way {
+        case .mpi: start = { communicator.startAllReduceSum(values, count, through: .mpi(reason: "measured")) }
+        case .window:
+          guard communicator.allReduceRoute == .window else { continue }
+          start = { communicator.startAllReduceSum(values, count, through: .window) }
+        case .inPlace:
+          guard let memory else { continue }
+          start = { communicator.startAllReduceSum(memory, 0..<count) }
+        }
+        let seconds = try seconds(communicator, start)
+        if repetition > 0 { times[way, default: []].append(seconds) }
+      }
     }
-    return Timing(
-      bytes: bytes, mpi: rate(mpi, bytes), window: hasWindow ? rate(window, bytes) : nil,
-      ratio: hasWindow ? ratio(mpi, window) : nil)
+    let mpi = times[.mpi] ?? []
+    func compared(_ way: Way) -> Compared? {
+      times[way].map { Compared(rate: rate($0, bytes), ratio: ratio(mpi, $0)) }
+    }
+    return Timing(bytes: bytes, mpi: rate(mpi, bytes), window: compared(.window), inPlace: compared(.inPlace))
   }
 
   private static func ratio(_ slower: [Double], _ faster: [Double]) -> Ratio {
@@ -85,12 +109,10 @@ public enum AllReduceBenchmark {
   }
 
   /// The slowest rank's time for one sum.
-  private static func seconds(
-    _ communicator: Communicator, _ values: UnsafeMutablePointer<Float>, _ count: Int, through route: AllReduceRoute
-  ) throws(Failure) -> Double {
+  private static func seconds(_ communicator: Communicator, _ begin: () -> Request) throws(Failure) -> Double {
     try communicator.barrier()
     let start = monotonicSeconds()
-    try communicator.startAllReduceSum(values, count, through: route).wait()
+    try begin().wait()
     return max(try communicator.allReduceMax([monotonicSeconds() - start])[0], 1e-9)
   }
 
