@@ -45,11 +45,16 @@ public enum AllReduceBenchmark {
   public static let defaultSizes = stride(from: 12, through: 26, by: 2).map { 1 << $0 } + [100_000_000]
 
   private static let largePageBytes = 2 << 20
+  /// About a layer of a small model.
+  private static let blockFloats = 1 << 16
 
   /// Sums `size` bytes of floats over all ranks, `repetitions` times on each route in turns, after one warm-up.
+  ///
+  /// All routes sum the same array, and every rank writes its values anew before every sum, so that each route finds
+  /// them where backward leaves gradients: written by this core, the last ones first.
   /// - Parameters:
-  ///   - memory: where the sums in place are made, with room for the largest size; nil leaves them out. The same on
-  ///     all ranks.
+  ///   - memory: where the array lies, with room for the largest size; nil for memory of its own, and no sums in place.
+  ///     The same on all ranks.
   ///   - sizes: bytes, rounded down to whole floats, at least one.
   ///   - repetitions: at least 1, default 11.
   /// - Throws: as `Communicator.allReduceSum`.
@@ -58,44 +63,44 @@ public enum AllReduceBenchmark {
     _ communicator: Communicator, memory: NodeMemory? = nil, sizes: [Int] = defaultSizes, repetitions: Int = 11
   ) throws(Failure) -> [Timing] {
     precondition(repetitions > 0, "AllReduceBenchmark: \(repetitions) repetitions")
+    let counts = sizes.map { max(1, $0 / MemoryLayout<Float>.size) }
+    // Large pages, as gradients in memory of their own have them.
+    let bytes = memory == nil ? (counts.max() ?? 0) * MemoryLayout<Float>.size : 0
+    let own = UnsafeMutableRawPointer.allocate(byteCount: bytes, alignment: largePageBytes)
+    defer { own.deallocate() }
+    madvise(own, bytes, Int32(MADV_HUGEPAGE))
+    let values = memory?.floats ?? own.assumingMemoryBound(to: Float.self)
     var timings: [Timing] = []
-    for size in sizes {
-      let count = max(1, size / MemoryLayout<Float>.size)
-      timings.append(try time(communicator, memory, count: count, repetitions: repetitions))
+    for count in counts {
+      var routes: [(way: Way, begin: () -> Request)] = [
+        (.mpi, { communicator.startAllReduceSum(values, count, through: .mpi(reason: "measured")) })
+      ]
+      if communicator.allReduceRoute == .window {
+        routes.append((.window, { communicator.startAllReduceSum(values, count, through: .window) }))
+      }
+      if let memory { routes.append((.inPlace, { communicator.startAllReduceSum(memory, 0..<count) })) }
+      var times: [Way: [Double]] = [:]
+      for repetition in 0...repetitions {
+        for route in routes {
+          writeBackwards(values, count)
+          let seconds = try seconds(communicator, route.begin)
+          if repetition > 0 { times[route.way, default: []].append(seconds) }
+        }
+      }
+      timings.append(timing(times, bytes: count * MemoryLayout<Float>.size))
     }
     return timings
   }
 
-  private enum Way: CaseIterable { case mpi, window, inPlace }
+  private enum Way { case mpi, window, inPlace }
 
-  private static func time(
-    _ communicator: Communicator, _ memory: NodeMemory?, count: Int, repetitions: Int
-  ) throws(Failure) -> Timing {
-    let bytes = count * MemoryLayout<Float>.size
-    // Large pages, as gradients in memory of their own have them.
-    let block = UnsafeMutableRawPointer.allocate(byteCount: bytes, alignment: largePageBytes)
-    defer { block.deallocate() }
-    madvise(block, bytes, Int32(MADV_HUGEPAGE))
-    let values = block.bindMemory(to: Float.self, capacity: count)
-    values.initialize(repeating: 0, count: count)
-    memory?.floats.update(repeating: 0, count: count)
-    var times: [Way: [Double]] = [:]
-    for repetition in 0...repetitions {
-      for way in Way.allCases {
-        let start: () -> Request
-        switch way {
-        case .mpi: start = { communicator.startAllReduceSum(values, count, through: .mpi(reason: "measured")) }
-        case .window:
-          guard communicator.allReduceRoute == .window else { continue }
-          start = { communicator.startAllReduceSum(values, count, through: .window) }
-        case .inPlace:
-          guard let memory else { continue }
-          start = { communicator.startAllReduceSum(memory, 0..<count) }
-        }
-        let seconds = try seconds(communicator, start)
-        if repetition > 0 { times[way, default: []].append(seconds) }
-      }
+  private static func writeBackwards(_ values: UnsafeMutablePointer<Float>, _ count: Int) {
+    for start in stride(from: 0, to: count, by: blockFloats).reversed() {
+      (values + start).initialize(repeating: 1, count: min(blockFloats, count - start))
     }
+  }
+
+  private static func timing(_ times: [Way: [Double]], bytes: Int) -> Timing {
     let mpi = times[.mpi] ?? []
     func compared(_ way: Way) -> Compared? {
       times[way].map { Compared(rate: rate($0, bytes), ratio: ratio(mpi, $0)) }

@@ -22,11 +22,11 @@ public final class NodeMemory: @unchecked Sendable {
     self.memory = memory
     self.count = count
     self.window = window
-    func floats(of rank: Int) -> UnsafeMutablePointer<Float> {
-      (memory.base + Self.offset(of: rank, count: count)).assumingMemoryBound(to: Float.self)
+    let places = (0..<ranks).map {
+      (memory.base + Self.offset(of: $0, count: count)).assumingMemoryBound(to: Float.self)
     }
-    places = (0..<ranks).map(floats)
-    floats = floats(of: rank)
+    self.places = places
+    floats = places[rank]
   }
 
   deinit { memory.unmap() }

@@ -29,7 +29,8 @@ extension BenchCommand {
           json
             ? JSON.object([
               ("ranks", .int(communicator.size)), ("nodes", .int(communicator.node.count)),
-              ("window", .bool(route == .window)), ("in_place", .bool(memory != nil)), ("sizes", .array(timings.map(record))),
+              ("window", .bool(route == .window)), ("in_place", .bool(memory != nil)),
+              ("sizes", .array(timings.map(record))),
             ]).line
             : table(timings))
         if case .mpi(let reason) = route { Output.message("no window: \(reason)") }

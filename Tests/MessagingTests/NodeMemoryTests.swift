@@ -14,7 +14,7 @@ final class NodeMemoryTests: XCTestCase {
   private let count = 8200
   private let untouched: Float = -7.25
 
-  private func memory(_ communicator: Communicator, _ count: Int) throws -> NodeMemory {
+  private func nodeMemory(_ communicator: Communicator, _ count: Int) throws -> NodeMemory {
     try XCTUnwrap(try communicator.nodeMemory(floats: count))
   }
 
@@ -29,7 +29,7 @@ final class NodeMemoryTests: XCTestCase {
     guard communicator.size > 1 else { return }
     for window in testedWindows {
       try withWindow(communicator, ranks: window.ranks, piece: window.piece) {
-        let memory = try memory(communicator, count)
+        let memory = try nodeMemory(communicator, count)
         XCTAssertTrue(read(memory, 0..<count).allSatisfy { $0 == 0 })
         XCTAssertEqual(UInt(bitPattern: memory.floats) % 64, 0)
         for range in ranges {
@@ -59,7 +59,7 @@ final class NodeMemoryTests: XCTestCase {
     let starts = sizes.indices.map { sizes[..<$0].reduce(0, +) }
     for window in testedWindows {
       try withWindow(communicator, ranks: window.ranks, piece: window.piece) {
-        let memory = try memory(communicator, sizes.reduce(0, +))
+        let memory = try nodeMemory(communicator, sizes.reduce(0, +))
         let block = UnsafeMutablePointer<Float>.allocate(capacity: memory.count)
         defer { block.deallocate() }
         for (index, size) in sizes.enumerated() {
@@ -87,7 +87,7 @@ final class NodeMemoryTests: XCTestCase {
     let communicator = try sharedCommunicator()
     guard communicator.size > 1 else { return }
     try withWindow(communicator) {
-      let memory = try memory(communicator, 700_001)
+      let memory = try nodeMemory(communicator, 700_001)
       let own = ExactRandom.floats(memory.count, seed: UInt64(communicator.rank))
       var results: [[Float]] = []
       for _ in 0..<2 {
@@ -107,7 +107,7 @@ final class NodeMemoryTests: XCTestCase {
     let communicator = try sharedCommunicator()
     guard communicator.size > 1 else { return }
     var kept: NodeMemory?
-    try withWindow(communicator) { kept = try memory(communicator, 1000) }
+    try withWindow(communicator) { kept = try nodeMemory(communicator, 1000) }
     let memory = try XCTUnwrap(kept)
     func sum() throws -> [Float] {
       write(rankValues(1000, rank: communicator.rank), to: memory, at: 0)
@@ -143,7 +143,7 @@ final class NodeMemoryTests: XCTestCase {
           try expectRefusal(communicator, floats: 10, rank: culprit, "Too many open files")
         }
       }
-      XCTAssertEqual(try memory(communicator, 10).count, 10)
+      XCTAssertEqual(try nodeMemory(communicator, 10).count, 10)
     }
   }
 
@@ -179,7 +179,7 @@ final class NodeMemoryTests: XCTestCase {
     let communicator = try sharedCommunicator()
     guard communicator.size > 1 else { return }
     try withWindow(communicator) {
-      let memory = try memory(communicator, 100_000)
+      let memory = try nodeMemory(communicator, 100_000)
       try expectNoNames(communicator)
       memory.floats.update(repeating: 1, count: memory.count)
       try communicator.startAllReduceSum(memory, 0..<memory.count).wait()

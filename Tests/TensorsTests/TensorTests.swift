@@ -87,7 +87,7 @@ final class TensorTests: XCTestCase {
       deinit { base.deallocate() }
     }
     var owner: Owner? = Owner()
-    weak var watched = owner
+    weak let watched = owner
     let before = StoragePool.bytesInUse
     var tensor: Tensor? = owner.map { Tensor(storage: Storage($0.base, count: 64, of: $0), offset: 16, shape: [48]) }
     owner = nil
