@@ -81,7 +81,7 @@ let package = Package(
     .target(name: "TestKit", dependencies: ["Basics"], path: "Tests/TestKit", swiftSettings: checked),
     tests("Basics", []),
     tests("Settings", ["Basics"]),
-    tests("Messaging", ["Basics"]),
+    tests("Messaging", ["Basics", "CMPI"]),
     tests("Tensors", ["Basics", "CKernels"]),
     tests("Images", ["Basics"]),
     tests("Storage", ["Basics", "Messaging"]),

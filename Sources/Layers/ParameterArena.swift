@@ -15,7 +15,7 @@ public final class ParameterArena: @unchecked Sendable {
   /// The weights of all parameters, flat.
   public let weights: Tensor
   /// The gradients of all parameters, in the layout of `weights`.
-  public let gradients: Tensor
+  public private(set) var gradients: Tensor
   private let ranges: [Range<Int>]
   private let places: [String: Int]
 
@@ -32,6 +32,18 @@ public final class ParameterArena: @unchecked Sendable {
     places = Dictionary(uniqueKeysWithValues: parameters.enumerated().map { ($1.name, $0) })
     weights = Self.block(end)
     gradients = Self.block(end)
+    bind()
+  }
+
+  /// Moves the gradients into other memory: one that ranks share. Call it before the first backward pass.
+  /// - Parameters:
+  ///   - storage: room for `count` floats, all zero; what the gradients held before is lost.
+  public func placeGradients(in storage: Storage) {
+    gradients = Tensor(storage: storage, offset: 0, shape: [count])
+    bind()
+  }
+
+  private func bind() {
     for (parameter, range) in zip(parameters, ranges) {
       parameter.bind(
         value: Tensor(storage: weights.storage, offset: range.lowerBound, shape: parameter.shape),

@@ -1,7 +1,7 @@
 import Basics
 import Glibc
 
-/// Times sums over message sizes on both routes, in turns, for `sslmpi bench allreduce`.
+/// Times sums over message sizes on every route, in turns, for `sslmpi bench allreduce`.
 public enum AllReduceBenchmark {
   /// The time of one route at one size.
   public struct Rate: Equatable, Sendable {
@@ -17,10 +17,18 @@ public enum AllReduceBenchmark {
     public let bytes: Int
     /// By `MPI_Allreduce`.
     public let mpi: Rate
-    /// Through the window; nil when there is none.
-    public let window: Rate?
-    /// How many times faster the window is; nil when there is none.
-    public let ratio: Ratio?
+    /// Copied through the window; nil when there is none.
+    public let window: Compared?
+    /// Where the values lie, in memory that the ranks of a node share; nil when there is none.
+    public let inPlace: Compared?
+  }
+
+  /// The time of one route beside that of `MPI_Allreduce`.
+  public struct Compared: Equatable, Sendable {
+    /// The time.
+    public let rate: Rate
+    /// How many times faster than `MPI_Allreduce` it is.
+    public let ratio: Ratio
   }
 
   /// The ratio of two times that were taken one after the other, over repetitions.
@@ -37,46 +45,67 @@ public enum AllReduceBenchmark {
   public static let defaultSizes = stride(from: 12, through: 26, by: 2).map { 1 << $0 } + [100_000_000]
 
   private static let largePageBytes = 2 << 20
+  /// About a layer of a small model.
+  private static let blockFloats = 1 << 16
 
   /// Sums `size` bytes of floats over all ranks, `repetitions` times on each route in turns, after one warm-up.
+  ///
+  /// All routes sum the same array, and every rank writes its values anew before every sum, so that each route finds
+  /// them where backward leaves gradients: written by this core, the last ones first.
   /// - Parameters:
+  ///   - memory: where the array lies, with room for the largest size; nil for memory of its own, and no sums in place.
+  ///     The same on all ranks.
   ///   - sizes: bytes, rounded down to whole floats, at least one.
   ///   - repetitions: at least 1, default 11.
   /// - Throws: as `Communicator.allReduceSum`.
   /// - Collective: all ranks, with the same arguments.
   public static func run(
-    _ communicator: Communicator, sizes: [Int] = defaultSizes, repetitions: Int = 11
+    _ communicator: Communicator, memory: NodeMemory? = nil, sizes: [Int] = defaultSizes, repetitions: Int = 11
   ) throws(Failure) -> [Timing] {
     precondition(repetitions > 0, "AllReduceBenchmark: \(repetitions) repetitions")
+    let counts = sizes.map { max(1, $0 / MemoryLayout<Float>.size) }
+    // Large pages, as gradients in memory of their own have them.
+    let bytes = memory == nil ? (counts.max() ?? 0) * MemoryLayout<Float>.size : 0
+    let own = UnsafeMutableRawPointer.allocate(byteCount: bytes, alignment: largePageBytes)
+    defer { own.deallocate() }
+    madvise(own, bytes, Int32(MADV_HUGEPAGE))
+    let values = memory?.floats ?? own.assumingMemoryBound(to: Float.self)
     var timings: [Timing] = []
-    for size in sizes {
-      let count = max(1, size / MemoryLayout<Float>.size)
-      timings.append(try time(communicator, count: count, repetitions: repetitions))
+    for count in counts {
+      var routes: [(way: Way, begin: () -> Request)] = [
+        (.mpi, { communicator.startAllReduceSum(values, count, through: .mpi(reason: "measured")) })
+      ]
+      if communicator.allReduceRoute == .window {
+        routes.append((.window, { communicator.startAllReduceSum(values, count, through: .window) }))
+      }
+      if let memory { routes.append((.inPlace, { communicator.startAllReduceSum(memory, 0..<count) })) }
+      var times: [Way: [Double]] = [:]
+      for repetition in 0...repetitions {
+        for route in routes {
+          writeBackwards(values, count)
+          let seconds = try seconds(communicator, route.begin)
+          if repetition > 0 { times[route.way, default: []].append(seconds) }
+        }
+      }
+      timings.append(timing(times, bytes: count * MemoryLayout<Float>.size))
     }
     return timings
   }
 
-  private static func time(_ communicator: Communicator, count: Int, repetitions: Int) throws(Failure) -> Timing {
-    let bytes = count * MemoryLayout<Float>.size
-    // Large pages, as gradients have them.
-    let memory = UnsafeMutableRawPointer.allocate(byteCount: bytes, alignment: largePageBytes)
-    defer { memory.deallocate() }
-    madvise(memory, bytes, Int32(MADV_HUGEPAGE))
-    let values = memory.bindMemory(to: Float.self, capacity: count)
-    values.initialize(repeating: 0, count: count)
-    let hasWindow = communicator.allReduceRoute == .window
-    var mpi: [Double] = []
-    var window: [Double] = []
-    for repetition in 0...repetitions {
-      let first = try seconds(communicator, values, count, through: .mpi(reason: "measured"))
-      let second = hasWindow ? try seconds(communicator, values, count, through: .window) : nil
-      guard repetition > 0 else { continue }
-      mpi.append(first)
-      if let second { window.append(second) }
+  private enum Way { case mpi, window, inPlace }
+
+  private static func writeBackwards(_ values: UnsafeMutablePointer<Float>, _ count: Int) {
+    for start in stride(from: 0, to: count, by: blockFloats).reversed() {
+      (values + start).initialize(repeating: 1, count: min(blockFloats, count - start))
     }
-    return Timing(
-      bytes: bytes, mpi: rate(mpi, bytes), window: hasWindow ? rate(window, bytes) : nil,
-      ratio: hasWindow ? ratio(mpi, window) : nil)
+  }
+
+  private static func timing(_ times: [Way: [Double]], bytes: Int) -> Timing {
+    let mpi = times[.mpi] ?? []
+    func compared(_ way: Way) -> Compared? {
+      times[way].map { Compared(rate: rate($0, bytes), ratio: ratio(mpi, $0)) }
+    }
+    return Timing(bytes: bytes, mpi: rate(mpi, bytes), window: compared(.window), inPlace: compared(.inPlace))
   }
 
   private static func ratio(_ slower: [Double], _ faster: [Double]) -> Ratio {
@@ -85,12 +114,10 @@ public enum AllReduceBenchmark {
   }
 
   /// The slowest rank's time for one sum.
-  private static func seconds(
-    _ communicator: Communicator, _ values: UnsafeMutablePointer<Float>, _ count: Int, through route: AllReduceRoute
-  ) throws(Failure) -> Double {
+  private static func seconds(_ communicator: Communicator, _ begin: () -> Request) throws(Failure) -> Double {
     try communicator.barrier()
     let start = monotonicSeconds()
-    try communicator.startAllReduceSum(values, count, through: route).wait()
+    try begin().wait()
     return max(try communicator.allReduceMax([monotonicSeconds() - start])[0], 1e-9)
   }
 

@@ -84,13 +84,16 @@ final class MPISession {
     case .allReduce(let values, let count, let element, let reduction):
       try allReduce(values, count: count, element, reduction, chunk: max(1, chunkBytes / element.bytes))
     case .windowSum(let values, let count):
-      guard let windowSum else { throw Failure(.internalError, "a sum through a window that is not open", at: place) }
-      try windowSum.add(values, count: count, chunkBytes: chunkBytes)
+      try openedWindow.add(values, count: count, chunkBytes: chunkBytes)
+    case .nodeSum(let memory, let range):
+      try openedWindow.add(memory, range, chunkBytes: chunkBytes)
     case .openWindow(let ranksPerWindow, let pieceFloats, let result):
       try openWindow(ranksPerWindow, pieceFloats, result)
     case .closeWindow:
       windowSum?.close()
       windowSum = nil
+    case .shareMemory(let count, let result):
+      result.outcome = try openedWindow.share(count: count, world: communicator)
     case .broadcast(let start, let bytes, let root):
       try broadcast(start, bytes: bytes, root: root, chunk: chunkBytes)
     case .gather(let bytes, let root, let result):
@@ -102,6 +105,13 @@ final class MPISession {
     case .barrier:
       try MPISession.check(MPI_Barrier(communicator), "MPI_Barrier", place)
     case .task, .start, .finish: break
+    }
+  }
+
+  private var openedWindow: WindowSum {
+    get throws(Failure) {
+      guard let windowSum else { throw Failure(.internalError, "a sum through a window that is not open", at: place) }
+      return windowSum
     }
   }
 

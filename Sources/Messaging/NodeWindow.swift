@@ -40,7 +40,6 @@ struct NodeWindow: @unchecked Sendable {
   /// their way, and for the slots of its neighbours.
   private static let turnBytes = 64 << 10
   private static let leastPieceBytes = 8 << 10
-  private static let pageBytes = 4096
   private static let lineBytes = 64
 
   /// What a rank counts, in the order in which a piece passes: handed to the lanes, added by its lane, its sum
@@ -60,8 +59,7 @@ struct NodeWindow: @unchecked Sendable {
   /// The memory of one rank: counters, `depth` slots with a piece for each lane, `depth` slots with a sum.
   static func bytesPerRank(lanes: Int, pieceFloats: Int) -> Int {
     let slots = depth * (lanes + 1) * pieceFloats * MemoryLayout<Float>.size
-    let bytes = Counter.allCases.count * lineBytes + slots
-    return (bytes + pageBytes - 1) / pageBytes * pageBytes
+    return SharedMemory.wholePages(Counter.allCases.count * lineBytes + slots)
   }
 
   func counter(_ counter: Counter, of rank: Int) -> UnsafeMutablePointer<Int64> {

@@ -34,8 +34,11 @@ enum Operation {
   case allReduce(UnsafeMutableRawPointer, count: Int, Element, Reduction)
   /// Floats of every rank become their sum, in place, through the window.
   case windowSum(UnsafeMutablePointer<Float>, count: Int)
+  /// The same with floats that the ranks of a node reach, where they lie.
+  case nodeSum(NodeMemory, Range<Int>)
   case openWindow(ranksPerWindow: Int?, pieceFloats: Int?, WindowResult)
   case closeWindow
+  case shareMemory(count: Int, NodeMemoryResult)
   case broadcast(UnsafeMutableRawPointer, bytes: Int, root: Int)
   /// Byte strings of any length; `root` nil gives them to every rank.
   case gather([UInt8], root: Int?, GatherResult)
@@ -50,8 +53,8 @@ enum Operation {
   /// The word a message uses.
   var kind: OperationKind {
     switch self {
-    case .allReduce, .windowSum: .allReduce
-    case .openWindow, .closeWindow: .window
+    case .allReduce, .windowSum, .nodeSum: .allReduce
+    case .openWindow, .closeWindow, .shareMemory: .window
     case .broadcast: .broadcast
     case .gather, .allGather: .gather
     case .barrier: .barrier

@@ -9,6 +9,7 @@ import Glibc
 /// by memory kills whoever touches it later. The object has no name any more when `open` returns, so nothing is left
 /// behind however the job ends.
 struct SharedMemory: @unchecked Sendable {
+  private static let pageBytes = 4096
   private static let nameBytes = 64
   /// A limit on the size of files must be an error of the call, not a signal that ends the process.
   private static let limitIsAnError: Void = { _ = signal(SIGXFSZ, SIG_IGN) }()
@@ -16,13 +17,16 @@ struct SharedMemory: @unchecked Sendable {
   let base: UnsafeMutableRawPointer
   private let bytes: Int
 
+  /// `bytes` and what is missing to whole pages.
+  static func wholePages(_ bytes: Int) -> Int { (bytes + pageBytes - 1) / pageBytes * pageBytes }
+
   /// Maps `bytesPerRank` zeros for each rank of `group`, each part on the memory node of its rank.
   /// - Parameters:
-  ///   - bytesPerRank: a multiple of the page size.
+  ///   - bytesPerRank: whole pages.
   /// - Returns: what went wrong on this rank, when something did: the caller lets the ranks agree.
   /// - Throws: what the MPI library reported.
   /// - Collective: all ranks of `group`.
-  static func open(
+  private static func open(
     bytesPerRank: Int, group: MPI_Comm, rank: Int, ranks: Int, place: String
   ) throws(Failure) -> Result<SharedMemory, Failure> {
     limitIsAnError
@@ -55,6 +59,30 @@ struct SharedMemory: @unchecked Sendable {
   }
 
   func unmap() { munmap(base, bytes) }
+
+  /// The same on every node, or on none.
+  /// - Collective: all ranks of `world`.
+  static func openEverywhere(
+    bytesPerRank: Int, world: MPI_Comm, _ ranks: WindowRanks, place: String
+  ) throws(Failure) -> SharedMemoryOutcome {
+    let opened = try open(
+      bytesPerRank: bytesPerRank, group: ranks.group, rank: ranks.rank, ranks: ranks.count, place: place)
+    let memory = try? opened.get()
+    var everywhere: Int32 = memory == nil ? 0 : 1
+    try MPISession.check(
+      MPI_Allreduce(cmpi_in_place(), &everywhere, 1, cmpi_int32(), cmpi_min(), world), "MPI_Allreduce", place)
+    if everywhere == 1, let memory { return .open(memory) }
+    memory?.unmap()
+    if case .failure(let failure) = opened { return .refused(failure) }
+    return .refused(nil)
+  }
+}
+
+/// What became of memory that the ranks of every node were to share.
+enum SharedMemoryOutcome {
+  case open(SharedMemory)
+  /// A node cannot share so much; with the reason on the ranks that know one.
+  case refused(Failure?)
 }
 
 extension Failure {

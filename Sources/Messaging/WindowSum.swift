@@ -9,7 +9,7 @@ import Glibc
 /// rank order, over several nodes the lanes of one share then call `MPI_Allreduce` on it, and everybody takes the sums
 /// from the window. Only pieces that stay in the cache are on their way at a time, so that an array passes through
 /// main memory once. All cores of a node and all lanes across nodes work at the same time; one leader a node would
-/// leave the others idle.
+/// leave the others idle. Arrays that lie in a `NodeMemory` need no copies: lanes read and write them in place.
 ///
 /// One rank adds each value, in rank order: the sums repeat bit for bit and are the same on all ranks. With two ranks
 /// on one node they are those of `MPI_Allreduce`.
@@ -47,21 +47,28 @@ final class WindowSum {
       return .pointless
     }
     let piece = pieceFloats ?? NodeWindow.pieceFloats(lanes: ranks.lanes)
-    let shared = try SharedMemory.open(
-      bytesPerRank: NodeWindow.bytesPerRank(lanes: ranks.lanes, pieceFloats: piece), group: ranks.group,
-      rank: ranks.rank, ranks: ranks.count, place: place)
-    let memory = try? shared.get()
-    var everywhere: Int32 = memory == nil ? 0 : 1
-    try MPISession.check(
-      MPI_Allreduce(cmpi_in_place(), &everywhere, 1, cmpi_int32(), cmpi_min(), world), "MPI_Allreduce", place)
-    guard everywhere == 1, let memory else {
-      memory?.unmap()
+    let bytes = NodeWindow.bytesPerRank(lanes: ranks.lanes, pieceFloats: piece)
+    switch try SharedMemory.openEverywhere(bytesPerRank: bytes, world: world, ranks, place: place) {
+    case .open(let memory):
+      return .open(
+        WindowSum(memory, NodeWindow(base: memory.base, lanes: ranks.lanes, pieceFloats: piece), ranks, place))
+    case .refused(let failure):
       ranks.free()
-      if case .failure(let failure) = shared { return .refused(failure) }
-      return .refused(nil)
+      return .refused(failure)
     }
-    return .open(
-      WindowSum(memory, NodeWindow(base: memory.base, lanes: ranks.lanes, pieceFloats: piece), ranks, place))
+  }
+
+  /// Makes memory for `count` floats of each rank whose sums need no copies, on every rank or on none.
+  /// - Throws: what the MPI library reported.
+  /// - Collective: all ranks of `world`, which is the one that the window was opened with.
+  func share(count: Int, world: MPI_Comm) throws(Failure) -> NodeMemoryOutcome {
+    switch try SharedMemory.openEverywhere(
+      bytesPerRank: NodeMemory.bytesPerRank(count: count), world: world, ranks, place: place)
+    {
+    case .open(let memory):
+      return .open(NodeMemory(memory, count: count, rank: ranks.rank, ranks: ranks.count, window: self))
+    case .refused(let failure): return .refused(failure)
+    }
   }
 
   private init(_ memory: SharedMemory, _ window: NodeWindow, _ ranks: WindowRanks, _ place: String) {
@@ -110,6 +117,38 @@ final class WindowSum {
       }
     }
     passed += pieces
+  }
+
+  /// Replaces each value of a part of `memory` by its sum over all ranks, and returns when that is so here.
+  ///
+  /// Every lane adds its share where it lies and writes the sums to every rank of its node: each value is read once
+  /// and written once. The counters rise as for an array of one piece, which needs no slots.
+  /// - Throws: what the MPI library reported.
+  /// - Collective: all ranks, with the same `range`.
+  func add(_ memory: NodeMemory, _ range: Range<Int>, chunkBytes: Int) throws(Failure) {
+    guard memory.window === self else {
+      // Another window's ranks share it; so it is on all ranks.
+      return try add(memory.floats + range.lowerBound, count: range.count, chunkBytes: chunkBytes)
+    }
+    report(.filled, passed + 1)
+    try wait(for: .filled, of: 0..<ranks.count, toReach: passed + 1)
+    if addsAShare {
+      let cut = WindowCut(count: range.count, lanes: window.lanes, pieceFloats: window.pieceFloats)
+      let inRange = cut.share(of: ranks.rank)
+      let share = range.lowerBound + inRange.lowerBound..<range.lowerBound + inRange.upperBound
+      if let lane = ranks.lane {
+        if ranks.count > 1 { memory.add(to: ranks.rank..<ranks.rank + 1, from: 0..<ranks.count, share) }
+        try addAcrossNodes(share, memory.floats, lane, chunk: max(1, chunkBytes / 4))
+        if ranks.count > 1 { memory.add(to: 0..<ranks.count, from: ranks.rank..<ranks.rank + 1, share) }
+      } else {
+        memory.add(to: 0..<ranks.count, from: 0..<ranks.count, share)
+      }
+      report(.added, passed + 1)
+      report(.returned, passed + 1)
+    }
+    try wait(for: .returned, of: 0..<window.lanes, toReach: passed + 1)
+    report(.taken, passed + 1)
+    passed += 1
   }
 
   private var addsAShare: Bool { ranks.rank < window.lanes }

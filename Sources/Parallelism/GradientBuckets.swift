@@ -41,6 +41,7 @@ public final class GradientBuckets {
   private let plan: BucketPlan
   private let bucketOfParameter: [Int]
   private let overlaps: Bool
+  private let memory: NodeMemory?
   private var pending: [Int] = []
   private var requests: [Request] = []
   private var isArmed = false
@@ -49,12 +50,17 @@ public final class GradientBuckets {
   /// - Parameters:
   ///   - bucketBytes: at least 1; the first bucket is at most 1 MiB. The same on all ranks.
   ///   - overlap: false to reduce everything after backward. The same on all ranks.
+  ///   - shared: where the gradients of `arena` were moved to; nil when they were not. The same on all ranks.
   public init(
-    arena: ParameterArena, communicator: Communicator, bucketBytes: Int = defaultBucketBytes, overlap: Bool = true
+    arena: ParameterArena, communicator: Communicator, bucketBytes: Int = defaultBucketBytes, overlap: Bool = true,
+    shared: SharedGradients? = nil
   ) {
     self.arena = arena
     self.communicator = communicator
     overlaps = overlap
+    memory = shared?.memory
+    precondition(
+      memory == nil || memory?.floats == arena.gradients.pointer, "GradientBuckets: the gradients of another arena")
     plan = BucketPlan(
       starts: arena.parameters.indices.map { arena.range(at: $0).lowerBound }, count: arena.count,
       bucketBytes: bucketBytes)
@@ -125,7 +131,8 @@ public final class GradientBuckets {
   private func hand(_ number: Int) {
     let elements = plan.buckets[number].elements
     requests.append(
-      communicator.startAllReduceSum(arena.gradients.pointer + elements.lowerBound, elements.count))
+      memory.map { communicator.startAllReduceSum($0, elements) }
+        ?? communicator.startAllReduceSum(arena.gradients.pointer + elements.lowerBound, elements.count))
   }
 
   private func disarm() {

@@ -12,6 +12,7 @@ public final class Storage: @unchecked Sendable {
   private enum Origin {
     case pool(sizeClass: Int)
     case mapping(bytes: Int)
+    case owner(AnyObject)
   }
 
   /// A block of the pool for `count` floats, holding whatever it held before.
@@ -20,6 +21,16 @@ public final class Storage: @unchecked Sendable {
     base = StoragePool.take(sizeClass).assumingMemoryBound(to: Float.self)
     capacity = count
     origin = .pool(sizeClass: sizeClass)
+  }
+
+  /// Memory of somebody else, who is kept alive as long as this block.
+  /// - Parameters:
+  ///   - base: 64-byte aligned.
+  public init(_ base: UnsafeMutablePointer<Float>, count: Int, of owner: AnyObject) {
+    precondition(UInt(bitPattern: base) % 64 == 0, "Storage: memory at \(base) is not aligned")
+    self.base = base
+    capacity = count
+    origin = .owner(owner)
   }
 
   private init(mapping base: UnsafeMutableRawPointer, bytes: Int, count: Int) {
@@ -38,6 +49,7 @@ public final class Storage: @unchecked Sendable {
     switch origin {
     case .pool(let sizeClass): StoragePool.give(base, sizeClass)
     case .mapping(let bytes): munmap(base, bytes)
+    case .owner: break
     }
   }
 }

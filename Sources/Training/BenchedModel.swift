@@ -15,6 +15,8 @@ final class BenchedModel {
   private let arena: ParameterArena
   /// Which engines multiply.
   let products: String
+  /// Why gradients are copied for their sums; nil when nothing stands in the way.
+  let obstacle: String?
   private let optimizer: AdamW
   private let buckets: GradientBuckets
   private let ranks: Int
@@ -46,6 +48,7 @@ final class BenchedModel {
   /// Builds the model of a workload.
   ///
   /// - Throws: bad config when the sizes do not fit together.
+  /// - Collective: all ranks.
   init(_ options: StepBenchmark.Options, _ communicator: Communicator) throws {
     model =
       options.workload.isMasked
@@ -53,7 +56,10 @@ final class BenchedModel {
     arena = model.builder.build()
     products = try ProductChoice.settle(options.gemm, arena, earlier: nil, communicator).summary
     optimizer = AdamW(arena: arena, groups: ParameterGroup.split(arena), betas: (0.9, 0.95))
-    buckets = GradientBuckets(arena: arena, communicator: communicator, bucketBytes: 25 << 20, overlap: true)
+    let shared = try SharedGradients(of: arena, communicator)
+    obstacle = shared.obstacle
+    buckets = GradientBuckets(
+      arena: arena, communicator: communicator, bucketBytes: 25 << 20, overlap: true, shared: shared)
     ranks = communicator.size
     imagesPerStep = options.batch * ranks
     blockFloats = options.batch * model.blockFloatsPerImage

@@ -4,6 +4,7 @@ import Layers
 import Messaging
 import Methods
 import Optimizers
+import Parallelism
 import Pipeline
 import Settings
 import Tensors
@@ -20,6 +21,8 @@ final class Experiment {
   let length: RunLength
   let method: any Method
   let arena: ParameterArena
+  /// Where the arena's gradients lie; known once all ranks have built theirs.
+  private(set) var sharedGradients: SharedGradients?
   let optimizer: AdamW
   let rate: WarmupCosine
   let clip: GradientClip
@@ -34,6 +37,7 @@ final class Experiment {
     let cores = try RankCores.gather(communicator)
     let experiment = try communicator.together { try Experiment(options, communicator, cores) }
     try communicator.chooseAllReduce(AllReduceWish(rawValue: experiment.settings.runtime.allReduce) ?? .auto)
+    experiment.sharedGradients = try SharedGradients(of: experiment.arena, communicator)
     // A run that goes on keeps the engines that it began with.
     let earlier = options.resume == .never ? nil : "\(experiment.path)/\(ProductChoice.fileName)"
     experiment.products = try ProductChoice.settle(

@@ -27,7 +27,7 @@ enum RunHeader {
       "lr    \(rateEquation(experiment)) · weight decay \(short(settings.optim.weightDecay)) · warm-up "
         + "\(experiment.rate.warmup) steps · seed \(settings.seed)",
     ]
-    if communicator.size > 1 { lines.append("comm  \(route(communicator.allReduceRoute))") }
+    if communicator.size > 1 { lines.append("comm  \(route(experiment))") }
     if let warning = experiment.threads.warning { lines.append("warning: \(warning)") }
     if experiment.length.globalBatch * length.stepsPerEpoch < experiment.train.count {
       let dropped = experiment.train.count - length.globalBatch * length.stepsPerEpoch
@@ -37,9 +37,11 @@ enum RunHeader {
     return lines.joined(separator: "\n")
   }
 
-  private static func route(_ route: AllReduceRoute) -> String {
-    switch route {
-    case .window: "gradients are summed through memory shared by the ranks of a node"
+  private static func route(_ experiment: Experiment) -> String {
+    switch experiment.communicator.allReduceRoute {
+    case .window:
+      "gradients are summed through memory shared by the ranks of a node"
+        + (experiment.sharedGradients?.obstacle.map { ", copied there and back (\($0))" } ?? "")
     case .mpi(let reason): "gradients are summed by MPI_Allreduce (\(reason))"
     }
   }

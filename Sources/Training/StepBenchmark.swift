@@ -80,6 +80,9 @@ public enum StepBenchmark {
       ThreadTeam.configure(threads: options.threads)
       try world.communicator.chooseAllReduce(.auto)
       let bench = try BenchedModel(options, world.communicator)
+      if let obstacle = bench.obstacle {
+        Console(speaks: world.communicator.isCoordinator).say("gradients are copied for their sums: \(obstacle)")
+      }
       try bench.step()
       let start = monotonicSeconds()
       try bench.step()

@@ -46,7 +46,8 @@ final class TrainingStep {
     let runtime = experiment.settings.runtime
     buckets = GradientBuckets(
       arena: experiment.arena, communicator: experiment.communicator,
-      bucketBytes: Int(runtime.bucketMiB * 1_048_576), overlap: runtime.overlap)
+      bucketBytes: Int(runtime.bucketMiB * 1_048_576), overlap: runtime.overlap,
+      shared: experiment.sharedGradients)
   }
 
   /// Leaves the gradients of the global mean loss in the arena of every rank.

@@ -8,8 +8,11 @@ extension BenchCommand {
   struct AllReduce: ParsableCommand {
     static let configuration = CommandConfiguration(
       commandName: "allreduce",
-      abstract: "Sums over all ranks, 4 KiB to 100 MB: the shared-memory window beside MPI_Allreduce, in turns.",
-      discussion: "mpirun -n 2 sslmpi bench allreduce")
+      abstract: "Sums over all ranks, 4 KiB to 100 MB: through shared memory beside MPI_Allreduce, in turns.",
+      discussion: """
+        window: the values are copied into shared memory and back. in place: they lie in it, as gradients do.
+        mpirun -n 2 sslmpi bench allreduce
+        """)
 
     @Option(help: "Repetitions of each size.") var repetitions = 11
     @Flag(help: "One JSON object.") var json = false
@@ -20,47 +23,71 @@ extension BenchCommand {
       try Session.run { world in
         let communicator = world.communicator
         let route = try communicator.chooseAllReduce(.auto)
-        let timings = try AllReduceBenchmark.run(communicator, repetitions: repetitions)
+        let (memory, obstacle) = try Self.memory(communicator)
+        let timings = try AllReduceBenchmark.run(communicator, memory: memory, repetitions: repetitions)
         Output.result(
           json
             ? JSON.object([
               ("ranks", .int(communicator.size)), ("nodes", .int(communicator.node.count)),
-              ("window", .bool(route == .window)), ("sizes", .array(timings.map(record))),
+              ("window", .bool(route == .window)), ("in_place", .bool(memory != nil)),
+              ("sizes", .array(timings.map(record))),
             ]).line
             : table(timings))
         if case .mpi(let reason) = route { Output.message("no window: \(reason)") }
+        if let obstacle { Output.message("nothing in place: \(obstacle)") }
         return .done
       }.end()
     }
 
-    private func record(_ timing: AllReduceBenchmark.Timing) -> JSON {
-      var fields: [(String, JSON)] = [
-        ("bytes", .int(timing.bytes)), ("mpi_us", .double(timing.mpi.medianMicroseconds)),
-        ("mpi_gb_per_s", .double(timing.mpi.gigabytesPerSecond)),
-      ]
-      if let window = timing.window, let ratio = timing.ratio {
-        fields += [
-          ("window_us", .double(window.medianMicroseconds)), ("window_gb_per_s", .double(window.gigabytesPerSecond)),
-          ("ratio", .double(ratio.median)), ("ratio_min", .double(ratio.least)), ("ratio_max", .double(ratio.largest)),
-        ]
+    /// Memory for the largest size, or why there is none.
+    private static func memory(_ communicator: Communicator) throws(Failure) -> (NodeMemory?, obstacle: String?) {
+      let largest = AllReduceBenchmark.defaultSizes.max() ?? 0
+      do throws(Failure) {
+        return (try communicator.nodeMemory(floats: largest / MemoryLayout<Float>.size), nil)
+      } catch {
+        guard error.code == .unavailable else { throw error }
+        return (nil, error.what)
       }
-      return .object(fields)
+    }
+
+    private func record(_ timing: AllReduceBenchmark.Timing) -> JSON {
+      .object(
+        [
+          ("bytes", .int(timing.bytes)), ("mpi_us", .double(timing.mpi.medianMicroseconds)),
+          ("mpi_gb_per_s", .double(timing.mpi.gigabytesPerSecond)),
+        ] + fields(timing.window, time: "window", ratio: "ratio")
+          + fields(timing.inPlace, time: "in_place", ratio: "in_place_ratio"))
+    }
+
+    private func fields(_ route: AllReduceBenchmark.Compared?, time: String, ratio: String) -> [(String, JSON)] {
+      guard let route else { return [] }
+      return [
+        ("\(time)_us", .double(route.rate.medianMicroseconds)),
+        ("\(time)_gb_per_s", .double(route.rate.gigabytesPerSecond)), (ratio, .double(route.ratio.median)),
+        ("\(ratio)_min", .double(route.ratio.least)), ("\(ratio)_max", .double(route.ratio.largest)),
+      ]
     }
 
     private func table(_ timings: [AllReduceBenchmark.Timing]) -> String {
-      let widths = [12, 12, 10, 12, 10, 8]
+      let widths = [12, 12, 10, 12, 10, 22, 14, 10, 22]
       let rows = timings.map { timing in
-        [
-          "\(timing.bytes)", rounded(timing.mpi.medianMicroseconds), rounded(timing.mpi.gigabytesPerSecond),
-          timing.window.map { rounded($0.medianMicroseconds) } ?? "-",
-          timing.window.map { rounded($0.gigabytesPerSecond) } ?? "-",
-          timing.ratio.map { "\(rounded($0.median)) [\(rounded($0.least)), \(rounded($0.largest))]" } ?? "-",
-        ]
+        ["\(timing.bytes)", rounded(timing.mpi.medianMicroseconds), rounded(timing.mpi.gigabytesPerSecond)]
+          + cells(timing.window) + cells(timing.inPlace)
       }
-      let heads = ["bytes", "MPI us", "GB/s", "window us", "GB/s", "times faster: median [range]"]
+      let heads = ["bytes", "MPI us", "GB/s"] + heads("window") + heads("in place")
       return ([heads] + rows).map { row in
         zip(row, widths).map { $0.padded(to: $1) }.joined()
       }.joined(separator: "\n")
+    }
+
+    private func heads(_ route: String) -> [String] { ["\(route) us", "GB/s", "x faster [range]"] }
+
+    private func cells(_ route: AllReduceBenchmark.Compared?) -> [String] {
+      guard let route else { return ["-", "-", "-"] }
+      return [
+        rounded(route.rate.medianMicroseconds), rounded(route.rate.gigabytesPerSecond),
+        "\(rounded(route.ratio.median)) [\(rounded(route.ratio.least)), \(rounded(route.ratio.largest))]",
+      ]
     }
   }
 }

@@ -99,6 +99,23 @@ final class RankInvarianceTests: XCTestCase {
     }
   }
 
+  /// A limit on the size of files stands for a /dev/shm that has room for the window but not for the gradients
+  /// (12.6 MB for two ranks): the start of the run says so.
+  func testGradientsThatDoNotFitIntoSharedMemoryAreCopied() throws {
+    let run = TinyRun()
+    let limited = ["-n", "2", "/bin/bash", "-c", "ulimit -f 10240 && exec \"$0\" \"$@\"", ProgramRun.program]
+    let launcher = ["/usr/bin/env", "mpirun", "--oversubscribe", "--bind-to", "none"] + limited
+    let arguments = run.arguments(steps: 4, ["model.width=256", "--dry-run"])
+    let result = ProgramRun.start(arguments, launcher: launcher).wait()
+    XCTAssertEqual(result.code, 0, result.errors)
+    let line = try XCTUnwrap(result.lines.first { $0.hasPrefix("comm") }, result.output)
+    XCTAssert(line.contains("through memory shared by the ranks of a node, copied there and back (rank "), line)
+    XCTAssert(line.hasSuffix("cannot be had: File too large)"), line)
+    let free = ProgramRun.sslmpi(arguments, ranks: 2)
+    let usual = try XCTUnwrap(free.lines.first { $0.hasPrefix("comm") }, free.output)
+    XCTAssert(usual.hasSuffix("through memory shared by the ranks of a node"), usual)
+  }
+
   func testRecomputationDoesNotChangeTheRun() throws {
     let plain = TinyRun()
     XCTAssertEqual(plain.train(steps: 4, ranks: 2).code, 0)

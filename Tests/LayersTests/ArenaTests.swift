@@ -73,6 +73,21 @@ final class ArenaTests: XCTestCase {
     XCTAssertTrue(arena.gradients.array.allSatisfy { $0 == 0 })
   }
 
+  func testGradientsMoveAndWeightsStay() {
+    let arena = build(["a", "b"])
+    let weights = arena.weights.array
+    arena.gradients.fill(3)
+    arena.placeGradients(in: Storage.unpooled(arena.count + 5))
+    XCTAssertEqual(arena.weights.array, weights)
+    XCTAssertEqual(arena.gradients.shape, [arena.count])
+    XCTAssertTrue(arena.gradients.array.allSatisfy { $0 == 0 })
+    for parameter in arena.parameters {
+      let range = arena.range(of: parameter)
+      XCTAssertEqual(parameter.value.pointer, arena.weights.pointer + range.lowerBound)
+      XCTAssertEqual(parameter.gradient.pointer, arena.gradients.pointer + range.lowerBound)
+    }
+  }
+
   private func deviation(_ values: [Float]) -> Double {
     let mean = values.reduce(0) { $0 + Double($1) } / Double(values.count)
     return (values.reduce(0) { $0 + (Double($1) - mean) * (Double($1) - mean) } / Double(values.count)).squareRoot()

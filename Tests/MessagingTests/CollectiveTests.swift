@@ -145,16 +145,20 @@ final class CollectiveTests: XCTestCase {
     for wish in [AllReduceWish.mpi, .auto] {
       let hasWindow = try communicator.chooseAllReduce(wish) == .window
       XCTAssertEqual(hasWindow, wish == .auto && communicator.size > 1)
-      let timings = try AllReduceBenchmark.run(communicator, sizes: [0, 10, 4096], repetitions: 2)
+      let memory = try communicator.nodeMemory(floats: 1024)
+      XCTAssertEqual(memory != nil, hasWindow)
+      let timings = try AllReduceBenchmark.run(communicator, memory: memory, sizes: [0, 10, 4096], repetitions: 2)
       XCTAssertEqual(timings.map(\.bytes), [4, 8, 4096])
       for timing in timings {
         XCTAssertEqual(timing.window != nil, hasWindow)
-        for rate in [timing.mpi, timing.window].compactMap({ $0 }) {
+        XCTAssertEqual(timing.inPlace != nil, hasWindow)
+        let compared = [timing.window, timing.inPlace].compactMap { $0 }
+        for rate in [timing.mpi] + compared.map(\.rate) {
           XCTAssertEqual(
             rate.gigabytesPerSecond, Double(timing.bytes) / rate.medianMicroseconds * 1e-3,
             accuracy: 1e-9 * rate.gigabytesPerSecond)
         }
-        if let ratio = timing.ratio {
+        for ratio in compared.map(\.ratio) {
           XCTAssertTrue(0 < ratio.least && ratio.least <= ratio.median && ratio.median <= ratio.largest)
         }
       }

@@ -7,50 +7,8 @@ import XCTest
 
 /// Sums through shared memory against plain loops in rank order, bit for bit. Collective: the same on all ranks.
 final class WindowSumTests: XCTestCase {
-  /// Ranks of a window (nil: all of the node; less pretends several nodes) and floats of a piece (nil: the usual).
-  private let windows: [(ranks: Int?, piece: Int?)] = [(nil, nil), (nil, 16), (nil, 48), (2, 16), (2, nil), (3, 64)]
+  private let windows = testedWindows
   private let counts = [0, 1, 2, 15, 16, 17, 33, 64, 1000, 4099]
-
-  /// Runs `body` with a window open, and leaves the world as it was.
-  private func withWindow(
-    _ communicator: Communicator, ranks: Int? = nil, piece: Int? = nil, _ body: () throws -> Void
-  ) throws {
-    let route = try communicator.chooseAllReduce(.auto, ranksPerWindow: ranks, pieceFloats: piece)
-    XCTAssertEqual(route, communicator.size > 1 ? .window : .mpi(reason: "one rank"))
-    try body()
-    try communicator.chooseAllReduce(.mpi)
-  }
-
-  /// What one rank brings: numbers whose sum depends on the order, and some that are no numbers.
-  private func values(_ count: Int, rank: Int, seed: Int = 0) -> [Float] {
-    var values = ExactRandom.floats(count, seed: UInt64(1000 * seed + rank))
-    let everywhere: [(Int, Float)] = [(12, 3e38), (13, -0.0), (14, .leastNormalMagnitude)]
-    let onSome: [(Int, Float)] = [(9, .infinity), (10, -.infinity), (11, .nan)].filter { rank == $0.0 % 2 }
-    for (place, special) in everywhere + onSome where place < count { values[place] = special }
-    return values
-  }
-
-  /// The sum of each window's ranks in rank order, and of the windows in their order.
-  private func expected(_ count: Int, ranks: Int, perWindow: Int?, seed: Int = 0) -> [Float] {
-    let groups = stride(from: 0, to: ranks, by: perWindow ?? ranks).map { start in
-      orderedSum((start..<min(start + (perWindow ?? ranks), ranks)).map { values(count, rank: $0, seed: seed) })
-    }
-    return orderedSum(groups)
-  }
-
-  private func orderedSum(_ terms: [[Float]]) -> [Float] {
-    terms.dropFirst().reduce(terms[0]) { sum, term in zip(sum, term).map { $0 + $1 } }
-  }
-
-  /// Bit patterns; of values that are no number only that they are none.
-  private func bits(_ values: [Float]) -> [UInt32] { values.map { $0.isNaN ? UInt32.max : $0.bitPattern } }
-
-  private func expectSameBits(_ found: [Float], _ expected: [Float], _ what: String) {
-    XCTAssertEqual(found.count, expected.count, what)
-    let places = zip(bits(found), bits(expected)).enumerated().filter { $1.0 != $1.1 }.map(\.offset)
-    guard let first = places.first else { return }
-    XCTFail("\(what): \(places.count) values differ, the first at \(first): \(found[first]), not \(expected[first])")
-  }
 
   private func summed(_ own: [Float], _ communicator: Communicator) throws -> [Float] {
     var values = own
@@ -64,9 +22,9 @@ final class WindowSumTests: XCTestCase {
       try withWindow(communicator, ranks: window.ranks, piece: window.piece) {
         // The last size passes through the usual window in many pieces.
         for count in counts + (window.piece == nil ? [700_001] : []) {
-          let found = try summed(values(count, rank: communicator.rank), communicator)
+          let found = try summed(rankValues(count, rank: communicator.rank), communicator)
           expectSameBits(
-            found, expected(count, ranks: communicator.size, perWindow: window.ranks),
+            found, expectedSum(count, ranks: communicator.size, perWindow: window.ranks),
             "\(count) values, window \(window)")
         }
       }
@@ -74,7 +32,7 @@ final class WindowSumTests: XCTestCase {
   }
 
   func testTheOrderOfTheseValuesMatters() throws {
-    let terms = (0..<3).map { values(1000, rank: $0) }
+    let terms = (0..<3).map { rankValues(1000, rank: $0) }
     XCTAssertTrue(bits(orderedSum(terms)) != bits(orderedSum(terms.reversed())))
   }
 
@@ -86,7 +44,7 @@ final class WindowSumTests: XCTestCase {
         let blocks = sizes.map { size in UnsafeMutablePointer<Float>.allocate(capacity: size + 1) }
         defer { for block in blocks { block.deallocate() } }
         for (index, block) in blocks.enumerated() {
-          for (place, value) in values(sizes[index], rank: communicator.rank, seed: index).enumerated() {
+          for (place, value) in rankValues(sizes[index], rank: communicator.rank, seed: index).enumerated() {
             block[place] = value
           }
         }
@@ -96,7 +54,7 @@ final class WindowSumTests: XCTestCase {
         for (index, size) in sizes.enumerated() {
           expectSameBits(
             Array(UnsafeBufferPointer(start: blocks[index], count: size)),
-            expected(size, ranks: communicator.size, perWindow: window.ranks, seed: index), "request \(index)")
+            expectedSum(size, ranks: communicator.size, perWindow: window.ranks, seed: index), "request \(index)")
         }
       }
     }
@@ -114,7 +72,7 @@ final class WindowSumTests: XCTestCase {
 
   func testTwoRanksGetWhatMPIGives() throws {
     let communicator = try sharedCommunicator()
-    let own = values(5000, rank: communicator.rank)
+    let own = rankValues(5000, rank: communicator.rank)
     let byMPI = try summed(own, communicator)
     try withWindow(communicator) {
       let found = try summed(own, communicator)
@@ -155,17 +113,6 @@ final class WindowSumTests: XCTestCase {
       }
     }
     try withWindow(communicator) {}
-  }
-
-  /// Runs `body`, during which this process can open no file when `applies`.
-  private func withoutFiles(_ applies: Bool, _ body: () throws -> Void) throws {
-    var usual = rlimit()
-    getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &usual)
-    var none = usual
-    if applies { none.rlim_cur = 0 }
-    setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &none)
-    defer { setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &usual) }
-    try body()
   }
 
   func testNothingIsLeftInSharedMemory() throws {

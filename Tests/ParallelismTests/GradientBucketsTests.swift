@@ -96,28 +96,85 @@ final class GradientBucketsTests: XCTestCase {
     }
   }
 
-  /// Through shared memory the gradients are those of MPI up to rounding, with two ranks bit for bit, and overlap
-  /// changes nothing either.
+  /// Through shared memory, copied or in place, the gradients are those of MPI up to rounding, with two ranks bit for
+  /// bit, and overlap changes nothing either.
   func testSharedMemoryChangesNothing() throws {
     let communicator = try World.start().communicator
-    var results: [[UInt32]] = []
+    var results: [[[UInt32]]] = []
     var gradients: [[Float]] = []
-    for wish in [AllReduceWish.mpi, .auto] {
+    for (wish, inPlace) in [(AllReduceWish.mpi, false), (.auto, false), (.auto, true)] {
       try communicator.chooseAllReduce(wish)
+      var found: [[UInt32]] = []
       for overlap in [true, false] {
         let arena = makeArena()
+        let shared = inPlace ? try SharedGradients(of: arena, communicator) : nil
+        XCTAssertNil(shared?.obstacle)
+        XCTAssertEqual(shared?.memory != nil, inPlace && communicator.size > 1)
         let buckets = GradientBuckets(
-          arena: arena, communicator: communicator, bucketBytes: 1000, overlap: overlap)
-        _ = try step(arena, buckets, rank: communicator.rank, order: backward)
-        results.append(bits(arena))
+          arena: arena, communicator: communicator, bucketBytes: 1000, overlap: overlap, shared: shared)
+        for _ in 0..<2 {
+          _ = try step(arena, buckets, rank: communicator.rank, order: backward)
+          found.append(bits(arena))
+        }
         gradients.append(arena.gradients.array)
       }
+      results.append(found)
     }
     try communicator.chooseAllReduce(.mpi)
-    XCTAssertEqual(results[0], results[1])
-    XCTAssertEqual(results[2], results[3])
-    if communicator.size <= 2 { XCTAssertEqual(results[0], results[2]) }
+    for found in results { XCTAssertEqual(found, [[UInt32]](repeating: found[0], count: 4)) }
+    XCTAssertEqual(results[1], results[2])
+    if communicator.size <= 2 { XCTAssertEqual(results[0], results[1]) }
     expectClose(gradients[2], gradients[0], relative: 1e-5, absolute: 1e-6)
+  }
+
+  /// Where no sums travel through shared memory the gradients stay where they are, and nothing stands in the way.
+  func testGradientsStayWithoutAWindow() throws {
+    let communicator = try World.start().communicator
+    let arena = makeArena()
+    let place = arena.gradients.pointer
+    let shared = try SharedGradients(of: arena, communicator)
+    XCTAssertNil(shared.memory)
+    XCTAssertNil(shared.obstacle)
+    XCTAssertEqual(arena.gradients.pointer, place)
+  }
+
+  /// Shared memory has no room for the gradients: they stay everywhere, all know why, and the sums are the same.
+  func testGradientsStayWithoutRoomInSharedMemory() throws {
+    let communicator = try World.start().communicator
+    guard communicator.size > 1 else { return }
+    try communicator.chooseAllReduce(.window)
+    let arena = makeArena()
+    let place = arena.gradients.pointer
+    // Rank 0 makes the file.
+    let shared = try withFileSize(communicator.rank == 0 ? 4096 : nil) {
+      try SharedGradients(of: arena, communicator)
+    }
+    XCTAssertNil(shared.memory)
+    XCTAssertEqual(arena.gradients.pointer, place)
+    let obstacle = try XCTUnwrap(shared.obstacle)
+    XCTAssertTrue(obstacle.hasPrefix("\(communicator.name(ofRank: 0)): "), obstacle)
+    XCTAssertTrue(obstacle.hasSuffix("cannot be had: File too large"), obstacle)
+    let other = makeArena()
+    let inPlace = try SharedGradients(of: other, communicator)
+    XCTAssertEqual(other.gradients.pointer, inPlace.memory?.floats)
+    let results = try [(arena, shared), (other, inPlace)].map { arena, shared in
+      let buckets = GradientBuckets(arena: arena, communicator: communicator, bucketBytes: 1000, shared: shared)
+      _ = try step(arena, buckets, rank: communicator.rank, order: backward)
+      return bits(arena)
+    }
+    XCTAssertEqual(results[0], results[1])
+    try communicator.chooseAllReduce(.mpi)
+  }
+
+  /// Runs `body`, during which files of this process may not grow beyond `bytes`.
+  private func withFileSize<R>(_ bytes: rlim_t?, _ body: () throws -> R) rethrows -> R {
+    var usual = rlimit()
+    getrlimit(__rlimit_resource_t(RLIMIT_FSIZE.rawValue), &usual)
+    var small = usual
+    if let bytes { small.rlim_cur = bytes }
+    setrlimit(__rlimit_resource_t(RLIMIT_FSIZE.rawValue), &small)
+    defer { setrlimit(__rlimit_resource_t(RLIMIT_FSIZE.rawValue), &usual) }
+    return try body()
   }
 
   func testRanksMayFinishInDifferentOrders() throws {

@@ -77,6 +77,27 @@ final class TensorTests: XCTestCase {
     XCTAssertEqual(Tensor(storage: storage, offset: 0, shape: [1000]).array, [Float](repeating: 0, count: 1000))
   }
 
+  func testStorageOfSomebodyElseKeepsItAliveAndFreesNothing() {
+    final class Owner {
+      let base: UnsafeMutablePointer<Float>
+      init() {
+        base = UnsafeMutableRawPointer.allocate(byteCount: 256, alignment: 64).bindMemory(to: Float.self, capacity: 64)
+        base.initialize(repeating: 1.5, count: 64)
+      }
+      deinit { base.deallocate() }
+    }
+    var owner: Owner? = Owner()
+    weak let watched = owner
+    let before = StoragePool.bytesInUse
+    var tensor: Tensor? = owner.map { Tensor(storage: Storage($0.base, count: 64, of: $0), offset: 16, shape: [48]) }
+    owner = nil
+    XCTAssertNotNil(watched)
+    XCTAssertEqual(tensor?.array, [Float](repeating: 1.5, count: 48))
+    tensor = nil
+    XCTAssertNil(watched)
+    XCTAssertEqual(StoragePool.bytesInUse, before)
+  }
+
   func testInstructionSetByName() throws {
     let before = InstructionSet.chosen
     defer { InstructionSet.force(before) }

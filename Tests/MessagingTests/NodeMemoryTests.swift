@@ -1,0 +1,242 @@
+import Basics
+import CMPI
+import Foundation
+import TestKit
+import XCTest
+
+@testable import Messaging
+
+/// Sums of floats where they lie, in memory that the ranks of a node share: bit for bit the ordered sums that copies
+/// through the window give. Collective: the same on all ranks.
+final class NodeMemoryTests: XCTestCase {
+  /// Parts of a memory: aligned and not, shorter than the ranks need, and longer than what is fetched ahead.
+  private let ranges = [0..<0, 0..<1, 3..<5, 0..<16, 16..<33, 7..<71, 64..<1064, 1..<4100, 4096..<8195]
+  private let count = 8200
+  private let untouched: Float = -7.25
+
+  private func nodeMemory(_ communicator: Communicator, _ count: Int) throws -> NodeMemory {
+    try XCTUnwrap(try communicator.nodeMemory(floats: count))
+  }
+
+  private func write(_ values: [Float], to memory: NodeMemory, at start: Int) {
+    for (place, value) in values.enumerated() { memory.floats[start + place] = value }
+  }
+
+  private func read(_ memory: NodeMemory, _ range: Range<Int>) -> [Float] { range.map { memory.floats[$0] } }
+
+  func testEveryPartIsTheOrderedSumAndTheRestStays() throws {
+    let communicator = try sharedCommunicator()
+    guard communicator.size > 1 else { return }
+    for window in testedWindows {
+      try withWindow(communicator, ranks: window.ranks, piece: window.piece) {
+        let memory = try nodeMemory(communicator, count)
+        XCTAssertTrue(read(memory, 0..<count).allSatisfy { $0 == 0 })
+        XCTAssertEqual(UInt(bitPattern: memory.floats) % 64, 0)
+        for range in ranges {
+          memory.floats.update(repeating: untouched, count: count)
+          let own = rankValues(range.count, rank: communicator.rank)
+          write(own, to: memory, at: range.lowerBound)
+          // Nobody writes to another rank's floats before that rank has begun its sum.
+          try communicator.startAllReduceSum(memory, range).wait()
+          let what = "\(range), window \(window)"
+          let found = read(memory, range)
+          expectSameBits(
+            found, expectedSum(range.count, ranks: communicator.size, perWindow: window.ranks), what)
+          var copied = own
+          try communicator.allReduceSum(&copied, copied.count)
+          expectSameBits(found, copied, "\(what), beside copies")
+          let rest = read(memory, 0..<range.lowerBound) + read(memory, range.upperBound..<count)
+          XCTAssertTrue(rest.allSatisfy { $0 == untouched }, what)
+        }
+      }
+    }
+  }
+
+  func testManyInFlightBetweenCopiesAndOtherCollectives() throws {
+    let communicator = try sharedCommunicator()
+    guard communicator.size > 1 else { return }
+    let sizes = (0..<40).map { ($0 * 37) % 500 }
+    let starts = sizes.indices.map { sizes[..<$0].reduce(0, +) }
+    for window in testedWindows {
+      try withWindow(communicator, ranks: window.ranks, piece: window.piece) {
+        let memory = try nodeMemory(communicator, sizes.reduce(0, +))
+        let block = UnsafeMutablePointer<Float>.allocate(capacity: memory.count)
+        defer { block.deallocate() }
+        for (index, size) in sizes.enumerated() {
+          let own = rankValues(size, rank: communicator.rank, seed: index)
+          write(own, to: memory, at: starts[index])
+          for (place, value) in own.enumerated() { block[starts[index] + place] = value }
+        }
+        var requests: [Request] = []
+        for (start, size) in zip(starts, sizes) {
+          requests.append(communicator.startAllReduceSum(memory, start..<start + size))
+          requests.append(communicator.startAllReduceSum(block + start, size))
+        }
+        XCTAssertEqual(try communicator.allReduceSum([Int64(1)]), [Int64(communicator.size)])
+        for request in requests.reversed() { try request.wait() }
+        for (index, size) in sizes.enumerated() {
+          let expected = expectedSum(size, ranks: communicator.size, perWindow: window.ranks, seed: index)
+          expectSameBits(read(memory, starts[index]..<starts[index] + size), expected, "request \(index)")
+          expectSameBits((0..<size).map { block[starts[index] + $0] }, expected, "copied request \(index)")
+        }
+      }
+    }
+  }
+
+  func testASecondTimeAndOnAllRanksTheSameBits() throws {
+    let communicator = try sharedCommunicator()
+    guard communicator.size > 1 else { return }
+    try withWindow(communicator) {
+      let memory = try nodeMemory(communicator, 700_001)
+      let own = ExactRandom.floats(memory.count, seed: UInt64(communicator.rank))
+      var results: [[Float]] = []
+      for _ in 0..<2 {
+        write(own, to: memory, at: 0)
+        try communicator.startAllReduceSum(memory, 0..<memory.count).wait()
+        results.append(read(memory, 0..<memory.count))
+      }
+      XCTAssertEqual(results[0], results[1])
+      XCTAssertEqual(Set(try communicator.allGather(results[0].withUnsafeBytes { Array($0) })).count, 1)
+      let everybody = (0..<communicator.size).map { ExactRandom.floats(memory.count, seed: UInt64($0)) }
+      expectSameBits(results[0], orderedSum(everybody), "\(memory.count) values")
+    }
+  }
+
+  /// Memory outlives its window: by MPI, and through a later window of other ranks, its sums are right.
+  func testMemoryOfAClosedWindow() throws {
+    let communicator = try sharedCommunicator()
+    guard communicator.size > 1 else { return }
+    var kept: NodeMemory?
+    try withWindow(communicator) { kept = try nodeMemory(communicator, 1000) }
+    let memory = try XCTUnwrap(kept)
+    func sum() throws -> [Float] {
+      write(rankValues(1000, rank: communicator.rank), to: memory, at: 0)
+      try communicator.startAllReduceSum(memory, 5..<1000).wait()
+      return read(memory, 5..<1000)
+    }
+    let byMPI = try sum()
+    expectClose(Array(byMPI[10...]), Array(expectedSum(1000, ranks: communicator.size, perWindow: nil)[15...]))
+    for ranks in [nil, 2] {
+      try withWindow(communicator, ranks: ranks) {
+        let expected = expectedSum(1000, ranks: communicator.size, perWindow: ranks)
+        expectSameBits(try sum(), Array(expected[5...]), "a later window of \(ranks ?? communicator.size)")
+      }
+    }
+  }
+
+  func testWithoutAWindowThereIsNoMemory() throws {
+    let communicator = try sharedCommunicator()
+    XCTAssertNil(try communicator.nodeMemory(floats: 10))
+    try withWindow(communicator) {
+      XCTAssertEqual(try communicator.nodeMemory(floats: 10) != nil, communicator.size > 1)
+      XCTAssertEqual(try communicator.nodeMemory(floats: 0)?.count, communicator.size > 1 ? 0 : nil)
+    }
+  }
+
+  /// One rank cannot map the memory: every rank learns it, and sums through the window go on.
+  func testMemoryThatOneRankCannotHave() throws {
+    let communicator = try sharedCommunicator()
+    guard communicator.size > 1 else { return }
+    try withWindow(communicator) {
+      for culprit in 0..<communicator.size {
+        try withoutFiles(communicator.rank == culprit) {
+          try expectRefusal(communicator, floats: 10, rank: culprit, "Too many open files")
+        }
+      }
+      XCTAssertEqual(try nodeMemory(communicator, 10).count, 10)
+    }
+  }
+
+  /// More than /dev/shm can ever hold is refused before anybody touches it, and leaves nothing behind.
+  func testMemoryThatDoesNotFitIntoSharedMemory() throws {
+    let communicator = try sharedCommunicator()
+    guard communicator.size > 1 else { return }
+    var system = statvfs()
+    XCTAssertEqual(statvfs("/dev/shm", &system), 0)
+    let floats = Int(system.f_blocks) * Int(system.f_frsize) / MemoryLayout<Float>.size + 1
+    try withWindow(communicator) {
+      try expectRefusal(communicator, floats: floats, rank: 0, "No space left on device")
+      try expectNoNames(communicator)
+    }
+  }
+
+  private func expectRefusal(_ communicator: Communicator, floats: Int, rank: Int, _ cause: String) throws {
+    XCTAssertThrowsError(try communicator.nodeMemory(floats: floats)) {
+      let failure = $0 as? Failure
+      XCTAssertEqual(failure?.code, .unavailable)
+      XCTAssertEqual(failure?.place, "/dev/shm")
+      let text = failure?.what ?? ""
+      XCTAssertTrue(text.hasPrefix("\(communicator.name(ofRank: rank)): "), text)
+      XCTAssertTrue(text.hasSuffix("shared by the ranks of a node cannot be had: \(cause)"), text)
+    }
+    XCTAssertEqual(communicator.allReduceRoute, .window)
+    var values = [Float(communicator.rank)]
+    try communicator.allReduceSum(&values, 1)
+    XCTAssertEqual(values, [Float((0..<communicator.size).reduce(0, +))])
+  }
+
+  func testNothingIsLeftInSharedMemory() throws {
+    let communicator = try sharedCommunicator()
+    guard communicator.size > 1 else { return }
+    try withWindow(communicator) {
+      let memory = try nodeMemory(communicator, 100_000)
+      try expectNoNames(communicator)
+      memory.floats.update(repeating: 1, count: memory.count)
+      try communicator.startAllReduceSum(memory, 0..<memory.count).wait()
+      XCTAssertEqual(memory.floats[memory.count - 1], Float(communicator.size))
+    }
+  }
+
+  private func expectNoNames(_ communicator: Communicator) throws {
+    let pids = try communicator.allGather(Array("sslmpi-\(getpid())-".utf8)).map { String(decoding: $0, as: UTF8.self) }
+    let names = try FileManager.default.contentsOfDirectory(atPath: "/dev/shm")
+    XCTAssertEqual(names.filter { name in pids.contains { name.hasPrefix($0) } }, [])
+  }
+
+  // MARK: the places of ranks, and the loop that adds; local
+
+  func testFloatsOfRanksDoNotOverlapAndBeginInDifferentLines() {
+    for count in [0, 1, 16, 1023, 1024, 100_000] {
+      let bytes = NodeMemory.bytesPerRank(count: count)
+      XCTAssertEqual(bytes % 4096, 0)
+      for rank in 0..<200 {
+        let start = NodeMemory.offset(of: rank, count: count)
+        XCTAssertGreaterThanOrEqual(start, rank * bytes)
+        XCTAssertLessThanOrEqual(start + count * 4, (rank + 1) * bytes)
+        XCTAssertEqual(start % 64, 0)
+      }
+      XCTAssertEqual(Set((0..<64).map { NodeMemory.offset(of: $0, count: count) % 4096 }).count, 64)
+    }
+  }
+
+  /// Against a plain loop: any number of terms and targets, a target that is a term, any alignment, any part.
+  func testAddedArraysAreThePlainSum() {
+    let length = 700
+    for terms in 1...5 {
+      for targets in [terms..<terms + 1, 0..<1, 0..<terms, terms - 1..<terms + 3] {
+        for (start, end) in [(0, 0), (0, 1), (5, 21), (16, 80), (3, 650)] {
+          let before = (0..<terms + 3).map { rankValues(length, rank: $0) }
+          var expected = before
+          for place in start..<end {
+            let sum = (1..<terms).reduce(before[0][place]) { $0 + before[$1][place] }
+            for target in targets { expected[target][place] = sum }
+          }
+          let block = UnsafeMutablePointer<Float>.allocate(capacity: before.count * (length + 1))
+          defer { block.deallocate() }
+          // One float more than the length between them: each array is aligned differently.
+          let arrays = before.indices.map { Optional(block + $0 * (length + 1)) }
+          for (array, values) in zip(arrays, before) { array?.update(from: values, count: length) }
+          arrays.withUnsafeBufferPointer { pointers in
+            guard let base = pointers.baseAddress else { return }
+            cmpi_add_arrays(
+              base + targets.lowerBound, Int64(targets.count), base, Int64(terms), Int64(start), Int64(end))
+          }
+          for (index, array) in arrays.enumerated() {
+            let found = Array(UnsafeBufferPointer(start: array, count: length))
+            expectSameBits(found, expected[index], "array \(index), \(terms) terms to \(targets), \(start)..<\(end)")
+          }
+        }
+      }
+    }
+  }
+}
