@@ -50,11 +50,11 @@ public enum AllReduceBenchmark {
 
   /// Sums `size` bytes of floats over all ranks, `repetitions` times on each route in turns, after one warm-up.
   ///
-  /// All routes sum the same array, and every rank writes its values anew before every sum, so that each route finds
-  /// them where backward leaves gradients: written by this core, the last ones first.
+  /// Sums in place have an array of their own in `memory`; the other routes share one in ordinary memory with large
+  /// pages, which is the best there is for them: in shared memory `MPI_Allreduce` takes up to half as long again. Every
+  /// rank writes the array anew before every sum, the last values first, as backward leaves gradients.
   /// - Parameters:
-  ///   - memory: where the array lies, with room for the largest size; nil for memory of its own, and no sums in place.
-  ///     The same on all ranks.
+  ///   - memory: for sums in place, with room for the largest size; nil leaves them out. The same on all ranks.
   ///   - sizes: bytes, rounded down to whole floats, at least one.
   ///   - repetitions: at least 1, default 11.
   /// - Throws: as `Communicator.allReduceSum`.
@@ -64,25 +64,24 @@ public enum AllReduceBenchmark {
   ) throws(Failure) -> [Timing] {
     precondition(repetitions > 0, "AllReduceBenchmark: \(repetitions) repetitions")
     let counts = sizes.map { max(1, $0 / MemoryLayout<Float>.size) }
-    // Large pages, as gradients in memory of their own have them.
-    let bytes = memory == nil ? (counts.max() ?? 0) * MemoryLayout<Float>.size : 0
-    let own = UnsafeMutableRawPointer.allocate(byteCount: bytes, alignment: largePageBytes)
-    defer { own.deallocate() }
-    madvise(own, bytes, Int32(MADV_HUGEPAGE))
-    let values = memory?.floats ?? own.assumingMemoryBound(to: Float.self)
+    let bytes = (counts.max() ?? 0) * MemoryLayout<Float>.size
+    let block = UnsafeMutableRawPointer.allocate(byteCount: bytes, alignment: largePageBytes)
+    defer { block.deallocate() }
+    madvise(block, bytes, Int32(MADV_HUGEPAGE))
+    let values = block.assumingMemoryBound(to: Float.self)
     var timings: [Timing] = []
     for count in counts {
-      var routes: [(way: Way, begin: () -> Request)] = [
-        (.mpi, { communicator.startAllReduceSum(values, count, through: .mpi(reason: "measured")) })
+      var routes: [(way: Way, values: UnsafeMutablePointer<Float>, begin: () -> Request)] = [
+        (.mpi, values, { communicator.startAllReduceSum(values, count, through: .mpi(reason: "measured")) })
       ]
       if communicator.allReduceRoute == .window {
-        routes.append((.window, { communicator.startAllReduceSum(values, count, through: .window) }))
+        routes.append((.window, values, { communicator.startAllReduceSum(values, count, through: .window) }))
       }
-      if let memory { routes.append((.inPlace, { communicator.startAllReduceSum(memory, 0..<count) })) }
+      if let memory { routes.append((.inPlace, memory.floats, { communicator.startAllReduceSum(memory, 0..<count) })) }
       var times: [Way: [Double]] = [:]
       for repetition in 0...repetitions {
         for route in routes {
-          writeBackwards(values, count)
+          writeBackwards(route.values, count)
           let seconds = try seconds(communicator, route.begin)
           if repetition > 0 { times[route.way, default: []].append(seconds) }
         }
