@@ -70,7 +70,7 @@ struct AttentionPlan {
 
   /// A few images at a time with the place of their qkv: their rows of `saved`, or scratch of the calling thread.
   private func overGroups(of range: Range<Int>, in saved: Tensor?, _ body: (Range<Int>, Tensor) -> Void) {
-    let place = saved ?? Tensor(uninitialized: [min(group, range.count), tokens, 3 * width])
+    let place = saved ?? Tensor(uninitialized: [min(group, images), tokens, 3 * width])
     for start in stride(from: range.lowerBound, to: range.upperBound, by: group) {
       let part = start..<min(start + group, range.upperBound)
       body(part, place.rows(saved == nil ? 0..<part.count : part))

@@ -24,7 +24,7 @@ public enum ReplicaCheck {
     var values = [UInt64](repeating: 0, count: items.count)
     values.withUnsafeMutableBufferPointer { buffer in
       nonisolated(unsafe) let buffer = buffer
-      ThreadTeam.shared.split(items.count) { range in
+      ThreadTeam.shared.deal(items.count) { range in
         for index in range {
           let tensor = items[index].1
           buffer[index] = replicaHash(

@@ -20,7 +20,7 @@ public func evaluationBatch(
   let plane = 3 * size * size
   var reasons = [String?](repeating: nil, count: indices.count)
   reasons.withUnsafeMutableBufferPointer { reasons in
-    ThreadTeam.shared.split(indices.count) { rows in
+    ThreadTeam.shared.deal(indices.count) { rows in
       let maker = ViewMaker()
       for row in rows {
         let target = ViewTarget(planes: pointer + row * plane, mean: mean, deviation: std)

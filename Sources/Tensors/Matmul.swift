@@ -96,9 +96,8 @@ public enum Matmul {
     )
     // The libraries add to what stands in c.
     if let bias, engine != .native {
-      OpClock.measure(.elementwise) {
-        for row in 0..<m { (c + row * cStride).update(from: bias, count: n) }
-      }
+      precondition(cStride == n, "Matmul.multiply: a bias under rows \(cStride) apart, \(n) wide")
+      OpClock.measure(.elementwise) { Kernels.table.pointee.repeat_row(bias, c, m, n) }
     }
     let adds = accumulate || bias != nil
     switch engine {

@@ -22,9 +22,6 @@ package struct PreparedWeight {
     if let packed { Team.split(packed.pieces) { packed.pack($0) } }
   }
 
-  /// Whether results are the same bits however rows and columns are dealt.
-  var isIndependentOfRanges: Bool { engine == .native }
-
   /// Rows of y = x b, or y += x b, or y = x b + bias, on the calling thread.
   ///
   /// - Shapes: x [R, k], bias [n] -> y [R, n]; `rows` in 0 ..< R
@@ -69,7 +66,7 @@ package struct PreparedWeight {
 
   /// Rows by the team, with something to do to them before and after.
   func overRows(_ rows: Int, _ body: (Range<Int>) -> Void) {
-    if isIndependentOfRanges {
+    if packed != nil {
       Team.split(rows, grain: Self.grain(rows), body)
     } else {
       Team.splitEvenly(rows, body)

@@ -47,8 +47,8 @@ package enum Team {
   /// How many threads `run` and `split` reach from the calling thread.
   package static var threads: Int { ckernels_on_main_thread() != 0 ? ThreadTeam.shared.threads : 1 }
 
-  /// Deals rows in pieces of at least `grain` that sum columns into a row of scratch of their own each, and adds those rows to `totals` in
-  /// order.
+  /// Deals rows in pieces of at least `grain` that sum columns into a row of scratch of their own each, and adds those
+  /// rows to `totals` in order.
   ///
   /// - Shapes: totals [d] each; `body` gets one pointer to [d] for each of them.
   package static func splitSumming(
