@@ -9,7 +9,7 @@ public func monotonicSeconds() -> Double {
 
 /// The kinds of work that a step's time is divided into.
 public enum OpClass: Int, CaseIterable, Sendable {
-  case linear, attention, normalisation, elementwise, optimiser, communication, data, other
+  case linear, attention, normalisation, elementwise, optimiser, communication, data, lookup, other
 }
 
 /// Where the time of one thread goes, by kind of work, and how much work that was.
@@ -22,8 +22,8 @@ public enum OpClock {
   public struct Total: Equatable, Sendable {
     /// - Units: seconds.
     public var seconds = 0.0
-    /// Floating-point operations of matrix products for `.linear` and `.attention`; floats read and written for the
-    /// other classes, every array once.
+    /// Floating-point operations of matrix products for `.linear`, `.attention` and `.lookup`; floats read and written
+    /// for the other classes, every array once.
     public var work = 0
 
     /// Nothing.

@@ -15,6 +15,12 @@ extension JSON {
 private struct JSONReader {
   let bytes: [UInt8]
   var position = 0
+  private var depth = 0
+
+  /// Deeper nesting is refused: it would use up the stack.
+  private static let maximumDepth = 200
+
+  init(bytes: [UInt8]) { self.bytes = bytes }
 
   func failure(_ what: String) -> Failure { Failure(.badData, "not JSON: \(what)", at: "byte \(position)") }
 
@@ -32,6 +38,9 @@ private struct JSONReader {
   mutating func value() throws(Failure) -> JSON {
     skipSpace()
     guard position < bytes.count else { throw failure("text ends early") }
+    depth += 1
+    defer { depth -= 1 }
+    guard depth <= JSONReader.maximumDepth else { throw failure("lists or objects inside each other too deeply") }
     switch Character(UnicodeScalar(bytes[position])) {
     case "{": return try object()
     case "[": return try array()

@@ -3,7 +3,7 @@ import Glibc
 /// What a random number is for; a part of the key, so that streams never meet.
 public enum Purpose: UInt32, Sendable {
   case initialisation = 1
-  case permutation, crop, flip, colour, mask, dice, synthetic, replacement, dropPath, probe
+  case permutation, crop, flip, colour, mask, dice, synthetic, replacement, dropPath, probe, queue, clustering
 }
 
 /// A counter-based random stream: the same key gives the same numbers on every rank, thread and machine.

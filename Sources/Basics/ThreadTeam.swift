@@ -192,6 +192,14 @@ public func blockRange(count: Int, part: Int, of parts: Int) -> Range<Int> {
   return start..<(start + size + (part < count % parts ? 1 : 0))
 }
 
+/// The part of 0 ..< count whose `blockRange` holds `index`.
+public func blockPart(of index: Int, count: Int, parts: Int) -> Int {
+  precondition(parts > 0 && (0..<count).contains(index), "blockPart: \(index) of \(count) in \(parts) parts")
+  let (size, longer) = count.quotientAndRemainder(dividingBy: parts)
+  let longEnd = longer * (size + 1)
+  return index < longEnd ? index / (size + 1) : longer + (index - longEnd) / size
+}
+
 /// One turn of a waiting loop; gives the core away now and then, since ranks may share it.
 public func waitBriefly(_ spins: inout Int) {
   spins += 1

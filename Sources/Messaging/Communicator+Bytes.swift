@@ -49,14 +49,15 @@ extension Communicator {
   ///   - source: this rank's block, `bytes[rank]` long, outside of `target`.
   ///   - bytes: the length of each rank's block.
   ///   - target: room for all blocks.
+  ///   - traffic: counts what is sent and received.
   /// - Collective: all ranks, with the same `bytes`.
   public func allGather(
-    _ source: UnsafeRawPointer, bytes: [Int], into target: UnsafeMutableRawPointer
+    _ source: UnsafeRawPointer, bytes: [Int], into target: UnsafeMutableRawPointer, counting traffic: Traffic? = nil
   ) throws(Failure) {
     precondition(bytes.count == size, "allGather: \(bytes.count) lengths for \(size) ranks")
     guard size > 1 else { return target.copyMemory(from: source, byteCount: bytes[0]) }
     guard bytes.contains(where: { $0 > 0 }) else { return }
-    try submit(.allGather(source, bytes: bytes, target)).wait()
+    try submit(.allGather(source, bytes: bytes, target, traffic)).wait()
   }
 
   /// Returns when all ranks have called it.

@@ -31,6 +31,7 @@ public final class Communicator: Sendable {
   let thread: CommunicationThread
   private let status: StatusSlot
   private let currentPhase = Mutex(Phase(name: "start"))
+  let nodeGroups = Mutex<[Int: NodeGroup]>([:])
   private let route = Mutex(AllReduceRoute.mpi(reason: "not chosen"))
 
   init(layout: WorldLayout, thread: CommunicationThread, status: StatusSlot) {

@@ -13,6 +13,7 @@ final class MPISession {
   private let nodeCommunicator: MPI_Comm
   private var window: MPI_Win?
   private var windowSum: WindowSum?
+  private var nodeGroups: [NodeGroup] = []
 
   /// Starts MPI. Collective.
   init() throws(Failure) {
@@ -68,12 +69,17 @@ final class MPISession {
   func finish() {
     channel?.closeSocket()
     windowSum?.close()
+    for group in nodeGroups { group.free() }
     if window != nil { MPI_Win_free(&window) }
     var node: MPI_Comm? = nodeCommunicator
     var own: MPI_Comm? = communicator
     MPI_Comm_free(&node)
     MPI_Comm_free(&own)
     MPI_Finalize()
+  }
+
+  private var world: RankExchange {
+    RankExchange(communicator: communicator, rank: layout.rank, size: layout.size, place: place)
   }
 
   private var place: String { "rank \(layout.rank) (\(layout.hostNames[layout.rank]))" }
@@ -100,10 +106,25 @@ final class MPISession {
       result.parts = try MPISession.gather(
         bytes, root: root, comm: communicator, rank: layout.rank, size: layout.size, chunkBytes: chunkBytes,
         place: place)
-    case .allGather(let source, let bytes, let target):
-      try allGather(source, bytes: bytes, into: target, chunk: chunkBytes)
+    case .groupNodes(let ranksPerNode, let result):
+      let group = try NodeGroup(
+        world: communicator, layout, node: nodeCommunicator, ranksPerNode: ranksPerNode, place: place)
+      nodeGroups.append(group)
+      result.group = group
+    case .shareBlock(let group, let bytes, let remedy, let result):
+      result.outcome = try group.share(bytes: bytes, remedy: remedy, world: communicator, place: place)
+    case .allGather(let source, let bytes, let target, let traffic):
+      try world.allGather(source, bytes: bytes, into: target, chunk: chunkBytes, traffic)
+    case .nodeGather(let group, let base, let bytes, let traffic):
+      try group.gather(base, bytes: bytes, chunk: chunkBytes, traffic, place: place)
+    case .exchange(let numbers, let traffic):
+      try world.exchange(numbers, traffic)
+    case .allToAll(let exchange, let traffic):
+      try world.exchange(exchange, chunk: chunkBytes, traffic)
     case .barrier:
       try MPISession.check(MPI_Barrier(communicator), "MPI_Barrier", place)
+    case .nodeBarrier(let group):
+      try group.synchronise(place: place)
     case .task, .start, .finish: break
     }
   }
@@ -145,31 +166,6 @@ final class MPISession {
       try MPISession.check(
         MPI_Bcast(base + start, Int32(length), cmpi_byte(), Int32(root), communicator), "MPI_Bcast", place)
       start += length
-    }
-  }
-
-  private func allGather(
-    _ source: UnsafeRawPointer, bytes: [Int], into target: UnsafeMutableRawPointer, chunk: Int
-  ) throws(Failure) {
-    var starts: [Int] = []
-    var total = 0
-    for count in bytes {
-      starts.append(total)
-      total += count
-    }
-    if total <= chunk {
-      let counts = bytes.map(Int32.init)
-      let displacements = starts.map(Int32.init)
-      try MPISession.check(
-        MPI_Allgatherv(
-          source, counts[layout.rank], cmpi_byte(), target, counts, displacements, cmpi_byte(), communicator),
-        "MPI_Allgatherv", place)
-      return
-    }
-    // Too much for 32-bit displacements: each rank's block in turn.
-    (target + starts[layout.rank]).copyMemory(from: source, byteCount: bytes[layout.rank])
-    for rank in 0..<layout.size {
-      try broadcast(target + starts[rank], bytes: bytes[rank], root: rank, chunk: chunk)
     }
   }
 

@@ -39,12 +39,23 @@ enum Operation {
   case openWindow(ranksPerWindow: Int?, pieceFloats: Int?, WindowResult)
   case closeWindow
   case shareMemory(count: Int, NodeMemoryResult)
+  /// The ranks of each node, or of parts of it that are pretended to be nodes.
+  case groupNodes(ranksPerNode: Int?, NodeGroupResult)
+  /// Memory that the ranks of a node share, one block for each node.
+  case shareBlock(NodeGroup, bytes: Int, remedy: String, NodeBlockResult)
   case broadcast(UnsafeMutableRawPointer, bytes: Int, root: Int)
   /// Byte strings of any length; `root` nil gives them to every rank.
   case gather([UInt8], root: Int?, GatherResult)
   /// Blocks of known sizes, in rank order, to every rank.
-  case allGather(UnsafeRawPointer, bytes: [Int], UnsafeMutableRawPointer)
+  case allGather(UnsafeRawPointer, bytes: [Int], UnsafeMutableRawPointer, Traffic?)
+  /// Parts of each node, which stand in its shared memory, to the same places on all nodes; ends when all see all.
+  case nodeGather(NodeGroup, UnsafeMutableRawPointer, bytes: [Int], Traffic?)
+  /// A number for each rank, and one from each.
+  case exchange(NumberExchange, Traffic?)
+  /// Bytes for each rank, and from each.
+  case allToAll(ByteExchange, Traffic?)
   case barrier
+  case nodeBarrier(NodeGroup)
   /// Foreign code that makes MPI calls of its own; not counted as a collective.
   case task(ForeignCode)
   case start(StartResult)
@@ -54,10 +65,11 @@ enum Operation {
   var kind: OperationKind {
     switch self {
     case .allReduce, .windowSum, .nodeSum: .allReduce
-    case .openWindow, .closeWindow, .shareMemory: .window
+    case .openWindow, .closeWindow, .shareMemory, .groupNodes, .shareBlock: .window
     case .broadcast: .broadcast
-    case .gather, .allGather: .gather
-    case .barrier: .barrier
+    case .gather, .allGather, .nodeGather: .gather
+    case .exchange, .allToAll: .exchange
+    case .barrier, .nodeBarrier: .barrier
     case .task: .task
     case .start: .start
     case .finish: .finish
@@ -67,12 +79,12 @@ enum Operation {
 
 /// The kinds of operation, as numbers that ranks of a node can show each other.
 enum OperationKind: Int64, Sendable {
-  case none, allReduce, broadcast, gather, barrier, task, start, finish, window
+  case none, allReduce, broadcast, gather, barrier, task, start, finish, window, exchange
 
   /// Whether every rank takes part, so that the operation has a number that is the same on all ranks.
   var isCollective: Bool {
     switch self {
-    case .allReduce, .broadcast, .gather, .barrier, .finish, .window: true
+    case .allReduce, .broadcast, .gather, .barrier, .finish, .window, .exchange: true
     case .none, .task, .start: false
     }
   }
@@ -88,6 +100,7 @@ enum OperationKind: Int64, Sendable {
     case .start: "MPI start"
     case .finish: "MPI end"
     case .window: "set-up of shared memory"
+    case .exchange: "exchange"
     }
   }
 }

@@ -15,7 +15,7 @@ struct SharedMemory: @unchecked Sendable {
   private static let limitIsAnError: Void = { _ = signal(SIGXFSZ, SIG_IGN) }()
 
   let base: UnsafeMutableRawPointer
-  private let bytes: Int
+  let bytes: Int
 
   /// `bytes` and what is missing to whole pages.
   static func wholePages(_ bytes: Int) -> Int { (bytes + pageBytes - 1) / pageBytes * pageBytes }
@@ -28,7 +28,7 @@ struct SharedMemory: @unchecked Sendable {
   /// - Collective: all ranks of `group`.
   private static func open(
     bytesPerRank: Int, group: MPI_Comm, rank: Int, ranks: Int, place: String
-  ) throws(Failure) -> Result<SharedMemory, Failure> {
+  ) throws(Failure) -> Result<SharedMemory, SystemFault> {
     limitIsAnError
     var name = [CChar](repeating: 0, count: nameBytes)
     var file: Int32 = -1
@@ -54,26 +54,44 @@ struct SharedMemory: @unchecked Sendable {
     if file >= 0 { close(file) }
     try MPISession.check(MPI_Barrier(group), "MPI_Barrier", place)
     if rank == 0 { shm_unlink(name) }
-    guard fault == 0, let base else { return .failure(.sharedMemory(bytes: bytesPerRank * ranks, fault)) }
+    guard fault == 0, let base else { return .failure(SystemFault(number: fault)) }
     return .success(SharedMemory(base: base, bytes: bytesPerRank * ranks))
+  }
+
+  /// Maps zeros for this rank alone, on large pages where the system has them.
+  static func alone(bytes: Int) -> Result<SharedMemory, SystemFault> {
+    let whole = wholePages(max(bytes, 1))
+    let base = mmap(nil, whole, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
+    guard let base, base != MAP_FAILED else { return .failure(SystemFault(number: errno)) }
+    madvise(base, whole, Int32(MADV_HUGEPAGE))
+    return .success(SharedMemory(base: base, bytes: whole))
   }
 
   func unmap() { munmap(base, bytes) }
 
-  /// The same on every node, or on none.
+  /// What helps where sums have no room.
+  static let sumsByMPI = "set runtime.comm.allreduce=mpi"
+
+  /// The same on every node, or on none; ordinary memory where no two ranks share a node.
+  /// - Parameters:
+  ///   - remedy: what a user can do beside making room.
   /// - Collective: all ranks of `world`.
   static func openEverywhere(
-    bytesPerRank: Int, world: MPI_Comm, _ ranks: WindowRanks, place: String
+    bytesPerRank: Int, world: MPI_Comm, _ ranks: WindowRanks, place: String, remedy: String = sumsByMPI
   ) throws(Failure) -> SharedMemoryOutcome {
-    let opened = try open(
-      bytesPerRank: bytesPerRank, group: ranks.group, rank: ranks.rank, ranks: ranks.count, place: place)
+    let opened =
+      ranks.isWorthwhile
+      ? try open(bytesPerRank: bytesPerRank, group: ranks.group, rank: ranks.rank, ranks: ranks.count, place: place)
+      : alone(bytes: bytesPerRank)
     let memory = try? opened.get()
     var everywhere: Int32 = memory == nil ? 0 : 1
     try MPISession.check(
       MPI_Allreduce(cmpi_in_place(), &everywhere, 1, cmpi_int32(), cmpi_min(), world), "MPI_Allreduce", place)
     if everywhere == 1, let memory { return .open(memory) }
     memory?.unmap()
-    if case .failure(let failure) = opened { return .refused(failure) }
+    if case .failure(let fault) = opened {
+      return .refused(.sharedMemory(bytes: bytesPerRank * ranks.count, fault, remedy: remedy))
+    }
     return .refused(nil)
   }
 }
@@ -85,13 +103,20 @@ enum SharedMemoryOutcome {
   case refused(Failure?)
 }
 
+/// The number of a system call's error.
+struct SystemFault: Error {
+  let number: Int32
+}
+
 extension Failure {
-  fileprivate static func sharedMemory(bytes: Int, _ number: Int32) -> Failure {
+  /// Memory that the ranks of a node were to share, or of a rank that is alone there.
+  static func sharedMemory(bytes: Int, _ fault: SystemFault, remedy: String) -> Failure {
     let mebibytes = (Double(bytes) / 1_048_576 * 10).rounded() / 10
     return Failure(
       .unavailable,
-      "\(mebibytes) MiB of memory shared by the ranks of a node cannot be had: \(String(cString: strerror(number)))",
+      "\(mebibytes) MiB of memory shared by the ranks of a node cannot be had: "
+        + String(cString: strerror(fault.number)),
       at: "/dev/shm",
-      hint: "enlarge /dev/shm (containers: --shm-size=1g, --ipc=host), or set runtime.comm.allreduce=mpi")
+      hint: "enlarge /dev/shm (containers: --shm-size=1g, --ipc=host), or \(remedy)")
   }
 }

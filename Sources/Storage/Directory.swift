@@ -16,6 +16,15 @@ public enum Directory {
     }
   }
 
+  /// Whether anything is at `path`, links followed.
+  public static func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }
+
+  /// Whether a folder is at `path`, links followed.
+  public static func isFolder(_ path: String) -> Bool {
+    var status = stat()
+    return stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
+  }
+
   /// The names in a folder, sorted; none when it cannot be read.
   public static func entries(_ path: String) -> [String] {
     guard let folder = opendir(path) else { return [] }

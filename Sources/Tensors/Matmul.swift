@@ -27,11 +27,14 @@ public enum Matmul {
 
   /// dw = dyᵀ x, or dw += dyᵀ x: the default, since weight gradients go straight into their arena.
   ///
+  /// - Parameter engine: nil for that of the plan in use.
   /// - Shapes: dy [R, N], x [R, K] -> dw [N, K]
-  public static func weightGradient(_ dy: Tensor, _ x: Tensor, into dw: Tensor, accumulate: Bool = true) {
+  public static func weightGradient(
+    _ dy: Tensor, _ x: Tensor, into dw: Tensor, accumulate: Bool = true, engine: ProductEngine? = nil
+  ) {
     let (r, n, k) = (dy.shape.leading, dy.shape.lastAxis, x.shape.lastAxis)
     check("weightGradient", dy, x, dw, x.shape.leading == r && dw.shape.leading == n && dw.shape.lastAxis == k)
-    let engine = ProductEngine.plan.engine(.weightGradient, n: n, k: k)
+    let engine = engine ?? ProductEngine.plan.engine(.weightGradient, n: n, k: k)
     if engine == .native {
       let schedule = SlabSchedule(
         dy.pointer, n, x.pointer, k, into: dw.pointer, stride: k, m: n, n: k, k: r, accumulate: accumulate,
@@ -53,14 +56,16 @@ public enum Matmul {
 
   /// y = x wᵀ + bias, whose rows every thread then finishes while they are warm.
   ///
+  /// - Parameter engine: nil for that of the plan in use.
   /// - Shapes: x [R, K], weight [N, K], bias [N] -> y [R, N]
   package static func forward(
-    _ x: Tensor, _ weight: Tensor, bias: Tensor, into y: Tensor, finish: (Range<Int>) -> Void = { _ in }
+    _ x: Tensor, _ weight: Tensor, bias: Tensor, into y: Tensor, engine: ProductEngine? = nil,
+    finish: (Range<Int>) -> Void = { _ in }
   ) {
     let (r, k, n) = (x.shape.leading, x.shape.lastAxis, weight.shape.leading)
     check("forward", x, weight, y, weight.shape.lastAxis == k && y.shape.leading == r && y.shape.lastAxis == n)
     precondition(bias.count == n, "Matmul.forward: bias \(bias.shape) for weight \(weight.shape)")
-    let weight = PreparedWeight(.forward, weight)
+    let weight = PreparedWeight(.forward, weight, engine: engine)
     weight.overRows(r) { rows in
       weight.multiply(x.pointer, rows: rows, into: y.pointer, bias: bias.pointer)
       finish(rows)
@@ -112,13 +117,16 @@ public enum Matmul {
     case .onednn:
       OneDNN.multiply(left, right, into: c, stride: cStride, m: m, n: n, k: k, accumulate: adds)
     case .openblas:
-      _ = openBLASUsesOneThread
+      keepLibraryOnOneThread()
       openblas_product(transposeA, transposeB, m, n, k, 1, a, aStride, b, bStride, adds ? 1 : 0, c, cStride)
     }
   }
 
   /// Name, version and core of the BLAS library.
   public static var libraryName: String { String(cString: openblas_description()) }
+
+  /// Switches the library's own threads off, once, before any of its products: they would fight with the team's.
+  static func keepLibraryOnOneThread() { openBLASUsesOneThread }
 
   private static let openBLASUsesOneThread: Void = openblas_use_one_thread()
 

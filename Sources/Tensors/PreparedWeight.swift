@@ -8,16 +8,17 @@ package struct PreparedWeight {
   private let engine: ProductEngine
   private let packed: PackedOperand?
 
-  /// Of y = x wᵀ, or of dx = dy w, with the engine of the plan in use.
+  /// Of y = x wᵀ, or of dx = dy w.
   ///
+  /// - Parameter engine: nil for that of the plan in use; `.native` where bits may depend on the two rows alone.
   /// - Shapes: weight [N, K]
-  package init(_ product: LinearProduct, _ weight: Tensor) {
+  package init(_ product: LinearProduct, _ weight: Tensor, engine wanted: ProductEngine? = nil) {
     let (rows, columns) = (weight.shape.leading, weight.shape.lastAxis)
     precondition(product != .weightGradient, "PreparedWeight: the weight is no operand of its gradient")
     let isTransposed = product == .forward
     (n, k) = isTransposed ? (rows, columns) : (columns, rows)
     operand = .init(base: weight.pointer, stride: columns, isTransposed: isTransposed)
-    engine = ProductEngine.plan.engine(product, n: rows, k: columns)
+    engine = wanted ?? ProductEngine.plan.engine(product, n: rows, k: columns)
     packed = engine == .native ? PackedOperand(operand, n: n, k: k) : nil
     if let packed { Team.split(packed.pieces) { packed.pack($0) } }
   }
@@ -41,7 +42,9 @@ package struct PreparedWeight {
   }
 
   /// The same for all rows, by the team.
-  func multiply(_ x: UnsafePointer<Float>, rows: Int, into y: UnsafeMutablePointer<Float>, accumulate: Bool) {
+  package func multiply(
+    _ x: UnsafePointer<Float>, rows: Int, into y: UnsafeMutablePointer<Float>, accumulate: Bool = false
+  ) {
     if let packed {
       let a = PanelProduct.Operand(base: x, stride: k, isTransposed: false)
       if rows >= n {
@@ -65,7 +68,7 @@ package struct PreparedWeight {
   }
 
   /// Rows by the team, with something to do to them before and after.
-  func overRows(_ rows: Int, _ body: (Range<Int>) -> Void) {
+  package func overRows(_ rows: Int, _ body: (Range<Int>) -> Void) {
     if packed != nil {
       Team.split(rows, grain: Self.grain(rows), body)
     } else {

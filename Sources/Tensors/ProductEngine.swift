@@ -32,10 +32,19 @@ public enum ProductEngine: String, CaseIterable, Sendable {
     current = plan
   }
 
+  /// Runs `body` with the program's own product, whose bits depend neither on other rows nor on threads, and goes back
+  /// to what was in use before.
+  public static func withNative<R, E: Error>(_ body: () throws(E) -> R) throws(E) -> R {
+    let before = current
+    current = ProductPlan(.native)
+    defer { current = before }
+    return try body()
+  }
+
   /// What is in use: the standard of the instruction set until `use`.
   public static var plan: ProductPlan { current ?? ProductPlan(standard(for: .chosen)) }
 
-  /// Written by `use` only, between operations.
+  /// Written by `use` and `withNative` only, between operations.
   nonisolated(unsafe) private static var current: ProductPlan?
 }
 

@@ -56,8 +56,8 @@ public final class Storage: @unchecked Sendable {
 
 /// The free lists that tensors come from and go back to.
 ///
-/// Memory is cut from 32 MiB mappings on transparent huge pages and never returned to the system, so a training
-/// step that repeats takes no memory and no page faults from the system after its second run.
+/// Memory is cut from 32 MiB mappings on transparent huge pages and not returned to the system until `releaseFree`, so
+/// a training step that repeats takes no memory and no page faults from the system after its second run.
 public enum StoragePool {
   /// Bytes ever taken from the system.
   public static var bytesFromSystem: Int { state.withLock { $0.bytesFromSystem } }
@@ -65,7 +65,7 @@ public enum StoragePool {
   public static var systemAllocations: Int { state.withLock { $0.systemAllocations } }
   /// Bytes that tensors hold now.
   public static var bytesInUse: Int { state.withLock { $0.bytesInUse } }
-  /// The most bytes that tensors held at one time.
+  /// The most bytes that tensors held at one time since the program began, or since `restartPeak`.
   public static var peakBytes: Int { state.withLock { $0.peakBytes } }
 
   private struct State: @unchecked Sendable {
@@ -102,6 +102,22 @@ public enum StoragePool {
       }
       fresh = Pages.map(bytes: StoragePool.chunk)
       freshBytes = StoragePool.chunk
+    }
+  }
+
+  /// Lets `peakBytes` begin again at what tensors hold now, for the measure of one piece of work.
+  public static func restartPeak() {
+    state.withLock { $0.peakBytes = $0.bytesInUse }
+  }
+
+  /// Gives the memory of all free blocks back to the system; they take it again when they are next used.
+  ///
+  /// For the end of work whose tensors had other sizes than those to come.
+  public static func releaseFree() {
+    state.withLock { state in
+      for (sizeClass, blocks) in state.free.enumerated() {
+        for block in blocks { Pages.release(block, bytes: SizeClass.bytes(sizeClass)) }
+      }
     }
   }
 
@@ -162,6 +178,18 @@ enum Pages {
     if Int(skip) < huge { munmap(base + bytes, huge - Int(skip)) }
     madvise(base, bytes, Int32(MADV_HUGEPAGE))
     return base
+  }
+}
+
+extension Pages {
+  private static let page = 4096
+
+  /// Gives the whole pages of a block back; what they held is lost.
+  static func release(_ base: UnsafeMutableRawPointer, bytes: Int) {
+    let start = UInt(bitPattern: base).roundedUp(to: UInt(page))
+    let end = (UInt(bitPattern: base) + UInt(bytes)) / UInt(page) * UInt(page)
+    guard end > start, let first = UnsafeMutableRawPointer(bitPattern: start) else { return }
+    madvise(first, Int(end - start), MADV_DONTNEED)
   }
 }
 

@@ -143,6 +143,22 @@ final class MatmulTests: XCTestCase {
     }
   }
 
+  func testANamedEngineIsUsedWhateverThePlan() throws {
+    // Sums that are longer than a slab, which the engines cut in different places.
+    let (x, w, dy) = (tensor([900, 900], seed: 8), tensor([20, 900], seed: 9), tensor([900, 20], seed: 10))
+    func results(_ engine: ProductEngine?) -> [[Float]] {
+      let (y, dw) = (Tensor(uninitialized: [900, 20]), Tensor(uninitialized: [20, 900]))
+      Matmul.forward(x, w, bias: Tensor(zeros: [20]), into: y, engine: engine)
+      Matmul.weightGradient(dy, x, into: dw, accumulate: false, engine: engine)
+      return [y.array, dw.array]
+    }
+    try ProductEngine.use(.native)
+    let native = results(nil)
+    try ProductEngine.use(.openblas)
+    XCTAssertTrue(results(.native) == native)
+    for (own, other) in zip(results(nil), native) { XCTAssertFalse(own == other) }
+  }
+
   func testSameBitsEveryTime() {
     ThreadTeam.configure(threads: 2)
     let (x, w) = (tensor([129, 65], seed: 6), tensor([70, 65], seed: 7))

@@ -96,6 +96,10 @@ typedef struct {
   void (*pack_panels_transposed)(const float *x, long x_stride, float *y, long inner, long columns);
   // x [inner, columns] -> blocks of panel_rows, each [inner, panel_rows], zeros past the last column
   void (*pack_blocks)(const float *x, long x_stride, float *y, long inner, long columns);
+  // found gets i * stride + j, in rising order, of every score (i, j) above threshold[j]; returns how many there are.
+  // Both must be readable up to the next multiple of 16 columns
+  long (*find_above)(const float *scores, long stride, const float *threshold, int32_t *found, long rows,
+                     long columns);
   // y = x0 + s x1, the loop that memory speed is measured with
   void (*triad)(float *y, const float *x0, const float *x1, float s, long n);
 } CKernelsTable;
