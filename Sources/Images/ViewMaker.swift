@@ -2,7 +2,7 @@ import Basics
 import CJPEG
 import Glibc
 
-/// One view to make of a picture: which part, how large, mirrored or not.
+/// One view to make of a picture: which part, how large, mirrored or not, in which colours.
 public struct ViewRequest: Equatable, Sendable {
   /// The part, in pixels of the full-size picture.
   public let box: CropBox
@@ -14,22 +14,27 @@ public struct ViewRequest: Equatable, Sendable {
   public let window: CropBox
   /// Whether the view is mirrored left to right.
   public let isFlipped: Bool
+  /// What is done to the colours of the finished view, in this order.
+  public let colour: [ColourOperation]
 
   /// A box resized to a square.
-  public init(box: CropBox, size: Int, isFlipped: Bool) {
+  public init(box: CropBox, size: Int, isFlipped: Bool, colour: [ColourOperation] = []) {
     self.init(
       box: box, width: size, height: size, window: CropBox(left: 0, top: 0, width: size, height: size),
-      isFlipped: isFlipped)
+      isFlipped: isFlipped, colour: colour)
   }
 
   /// A box resized and then cut.
-  public init(box: CropBox, width: Int, height: Int, window: CropBox, isFlipped: Bool) {
+  public init(
+    box: CropBox, width: Int, height: Int, window: CropBox, isFlipped: Bool, colour: [ColourOperation] = []
+  ) {
     precondition(window.fits(width: width, height: height), "ViewRequest: \(window) in \(width)x\(height)")
     self.box = box
     self.width = width
     self.height = height
     self.window = window
     self.isFlipped = isFlipped
+    self.colour = colour
   }
 
   /// What evaluation sees of a picture: the shorter side resized to round(size * 256 / 224), then the centre square;
@@ -76,9 +81,10 @@ public final class ViewMaker {
   /// the view. Off, every view has the bytes of a full decode.
   public let scaledDecode: Bool
   private let avx2: Int32
-  private var picture = ByteBuffer()
-  private var rows = ByteBuffer()
-  private var view = ByteBuffer()
+  private let picture = ByteBuffer()
+  private let rows = ByteBuffer()
+  private let view = ByteBuffer()
+  private let painter: ColourPainter
 
   /// Makes a maker.
   ///
@@ -87,6 +93,7 @@ public final class ViewMaker {
   public init(scaledDecode: Bool = true, vectorised: Bool = true) {
     self.scaledDecode = scaledDecode
     avx2 = vectorised ? cimage_has_avx2() : 0
+    painter = ColourPainter(vectorised: vectorised)
   }
 
   /// Decodes `bytes` once and writes each view as planes of (value / 255 - mean) / deviation.
@@ -104,7 +111,7 @@ public final class ViewMaker {
     precondition(requests.count == targets.count, "ViewMaker: \(requests.count) views for \(targets.count) targets")
     let source = try decode(bytes, size: size, for: requests)
     for (request, target) in zip(requests, targets) {
-      resample(source, request)
+      render(source, request)
       let count = request.window.width * request.window.height
       let out = target.planes
       cimage_normalise(
@@ -116,23 +123,26 @@ public final class ViewMaker {
   ///
   /// - Throws: `Failure` of code 65 for a damaged file.
   public func picture(_ request: ViewRequest, of bytes: [UInt8]) throws(Failure) -> Pixels {
-    resample(try decode(bytes, size: try JPEG.size(of: bytes), for: [request]), request)
-    return takePicture(request)
+    render(try decode(bytes, size: try JPEG.size(of: bytes), for: [request]), request)
+    return takePicture(width: request.window.width, height: request.window.height)
   }
 
   /// A picture resized with Pillow's bicubic filter.
   public func resized(_ source: Pixels, width: Int, height: Int) -> Pixels {
     let whole = CropBox(left: 0, top: 0, width: source.width, height: source.height)
-    picture.reserve(4 * source.width * source.height)
-    for i in 0..<(source.width * source.height) {
-      for c in 0..<3 { picture.pointer[4 * i + c] = source.bytes[3 * i + c] }
-      picture.pointer[4 * i + 3] = 0
-    }
+    place(source, in: picture)
     let request = ViewRequest(
       box: whole, width: width, height: height, window: CropBox(left: 0, top: 0, width: width, height: height),
       isFlipped: false)
     resample(Decoded(left: 0, top: 0, columns: source.width, rows: source.height, eighths: 8), request)
-    return takePicture(request)
+    return takePicture(width: width, height: height)
+  }
+
+  /// A picture after colour operations, in their order.
+  public func recoloured(_ source: Pixels, _ operations: [ColourOperation]) -> Pixels {
+    place(source, in: view)
+    painter.apply(operations, to: view.pointer, width: source.width, height: source.height)
+    return takePicture(width: source.width, height: source.height)
   }
 
   /// What stands in `picture`: a part of the picture at eighths / 8 of its size.
@@ -176,6 +186,13 @@ public final class ViewMaker {
     let right = JPEG.scaledSide(box.left + box.width, eighths: eighths)
     let bottom = JPEG.scaledSide(box.top + box.height, eighths: eighths)
     return CropBox(left: left, top: top, width: right - left, height: bottom - top)
+  }
+
+  /// All that a request asks for: `picture` -> `view`.
+  private func render(_ source: Decoded, _ request: ViewRequest) {
+    resample(source, request)
+    painter.apply(
+      request.colour, to: view.pointer, width: request.window.width, height: request.window.height)
   }
 
   /// Crop, resize, cut and mirror: `picture` -> `view`, in two passes with 8 bits between.
@@ -227,31 +244,27 @@ public final class ViewMaker {
     }
   }
 
-  private func takePicture(_ request: ViewRequest) -> Pixels {
-    let count = request.window.width * request.window.height
-    var bytes = [UInt8](repeating: 0, count: 3 * count)
-    for i in 0..<count {
-      for c in 0..<3 { bytes[3 * i + c] = view.pointer[4 * i + c] }
+  private func place(_ source: Pixels, in buffer: ByteBuffer) {
+    let count = source.width * source.height
+    buffer.reserve(4 * count)
+    let out = buffer.pointer
+    source.bytes.withUnsafeBufferPointer { bytes in
+      for i in 0..<count {
+        for c in 0..<3 { out[4 * i + c] = bytes[3 * i + c] }
+        out[4 * i + 3] = 0
+      }
     }
-    return Pixels(width: request.window.width, height: request.window.height, bytes: bytes)
-  }
-}
-
-/// Bytes that grow and stay, with room behind them for vector loops that read past the last pixel.
-private final class ByteBuffer {
-  private(set) var pointer = UnsafeMutablePointer<UInt8>.allocate(capacity: 0)
-  private var capacity = 0
-  private static let slack = 64
-
-  var buffer: UnsafeMutableBufferPointer<UInt8> { UnsafeMutableBufferPointer(start: pointer, count: capacity) }
-
-  func reserve(_ count: Int) {
-    guard count > capacity else { return }
-    pointer.deallocate()
-    capacity = count + count / 4
-    pointer = .allocate(capacity: capacity + Self.slack)
-    pointer.initialize(repeating: 0, count: capacity + Self.slack)
   }
 
-  deinit { pointer.deallocate() }
+  private func takePicture(width: Int, height: Int) -> Pixels {
+    let count = width * height
+    let pixels = view.pointer
+    let bytes = [UInt8](unsafeUninitializedCapacity: 3 * count) { bytes, initialised in
+      for i in 0..<count {
+        for c in 0..<3 { bytes[3 * i + c] = pixels[4 * i + c] }
+      }
+      initialised = 3 * count
+    }
+    return Pixels(width: width, height: height, bytes: bytes)
+  }
 }

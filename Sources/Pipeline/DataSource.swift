@@ -35,7 +35,7 @@ public final class DataSource: Sendable {
     self.shapes = shapes
     files = nil
     count = shapes.count
-    classNames = labels ? TinyShapes.classNames : []
+    classNames = labels ? shapes.classNames : []
     skippedFiles = 0
     fingerprint = stableHash(shapes.canonicalAddress)
   }
@@ -43,10 +43,11 @@ public final class DataSource: Sendable {
   /// Opens an address.
   ///
   /// - Parameters:
-  ///   - labels: whether images have labels: the first-level folder, the list's second column, or the shape.
+  ///   - labels: whether images have labels: the first-level folder, the list's second column, or the shape; nil takes
+  ///     them where there are any.
   /// - Throws: `Failure` of code 66 when the path is missing or holds no JPEG, 78 for an unknown scheme or
-  ///   parameter, 65 for a damaged list, 77 without permission.
-  public static func open(_ address: String, labels: Bool) throws(Failure) -> DataSource {
+  ///   parameter, 65 for a damaged list or one without the labels asked for, 77 without permission.
+  public static func open(_ address: String, labels: Bool?) throws(Failure) -> DataSource {
     let parsed = try DataAddress(address)
     switch parsed.scheme {
     case .folder:
@@ -55,7 +56,13 @@ public final class DataSource: Sendable {
       let files = try FileTable(list: parsed.path, root: parsed.parameters["root"], labels: labels)
       return DataSource(address: address, files: files)
     case .synth:
-      return DataSource(address: address, shapes: try TinyShapes(parsed), labels: labels)
+      let shapes = try TinyShapes(parsed)
+      guard labels != true || !shapes.classNames.isEmpty else {
+        throw Failure(
+          .badData, "labels are asked for, but images of split=\(shapes.split.rawValue) have none", at: address,
+          hint: "set data.labels: false, or use split=train or split=val")
+      }
+      return DataSource(address: address, shapes: shapes, labels: labels ?? true)
     }
   }
 

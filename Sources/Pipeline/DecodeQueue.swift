@@ -26,6 +26,9 @@ final class DecodeQueue: Sendable {
     }
   }
 
+  /// Makes one image of a batch; each thread has its own.
+  typealias Maker = (_ index: Int, _ epoch: Int, _ target: SampleMaker.Target) throws(Failure) -> SampleMaker.Made
+
   /// A finished batch: one entry a row, except for rows that failed.
   struct Finished {
     let slot: Slot
@@ -55,16 +58,20 @@ final class DecodeQueue: Sendable {
   }
 
   /// Works until the queue is stopped.
-  func serve(_ maker: SampleMaker) {
-    while let job = waitForJob() { run(job, maker) }
+  func serve(_ make: Maker) {
+    while let job = waitForJob() { run(job, make) }
     state.withLock { $0.running -= 1 }
     bell.ring()
   }
 
-  /// Makes the first batch on the calling thread.
-  func makeFirst(_ maker: SampleMaker) {
-    guard let slot = state.withLock({ $0.slots.first }) else { return }
-    for row in slot.sampled.indices { run(Job(slot: slot, row: row), maker) }
+  /// Whether there are images of the first batch that nobody has begun.
+  var firstNeedsHelp: Bool {
+    state.withLock { $0.slots.first.map { $0.handedOut < $0.sampled.count } ?? false }
+  }
+
+  /// Makes what nobody has begun of the first batch on the calling thread.
+  func helpFirst(_ make: Maker) {
+    while let job = state.withLock({ Self.takeJob(of: $0.slots.first) }) { run(job, make) }
   }
 
   /// Waits until the first batch is complete and removes it.
@@ -93,13 +100,9 @@ final class DecodeQueue: Sendable {
     bell.wait { state.withLock { $0.running == 0 } }
   }
 
-  private func run(_ job: Job, _ maker: SampleMaker) {
-    let result: Result<SampleMaker.Made, Failure>
-    do {
-      let made = try maker.make(job.slot.sampled[job.row], epoch: job.slot.epoch, into: job.slot.target(job.row))
-      result = .success(made)
-    } catch {
-      result = .failure(error)
+  private func run(_ job: Job, _ make: Maker) {
+    let result = Result { () throws(Failure) in
+      try make(job.slot.sampled[job.row], job.slot.epoch, job.slot.target(job.row))
     }
     let isComplete = state.withLock { _ in
       job.slot.results[job.row] = result
@@ -120,7 +123,11 @@ final class DecodeQueue: Sendable {
 
   /// The first row of the first batch that nobody works at.
   private static func takeJob(_ state: inout State) -> Job? {
-    guard let slot = state.slots.first(where: { $0.handedOut < $0.sampled.count }) else { return nil }
+    takeJob(of: state.slots.first { $0.handedOut < $0.sampled.count })
+  }
+
+  private static func takeJob(of slot: Slot?) -> Job? {
+    guard let slot, slot.handedOut < slot.sampled.count else { return nil }
     slot.handedOut += 1
     return Job(slot: slot, row: slot.handedOut - 1)
   }

@@ -4,8 +4,9 @@ import Glibc
 extension FileTable {
   /// All JPEG files below a directory, any nesting, in the byte order of their relative paths.
   ///
-  /// With labels, the class of a file is its first-level folder; files directly in the root then have none.
-  init(folder: String, labels: Bool) throws(Failure) {
+  /// With labels, the class of a file is its first-level folder; files directly in the root then have none. Labels that
+  /// are nil are taken where there are any.
+  init(folder: String, labels: Bool?) throws(Failure) {
     self.init(root: folder)
     guard fileKind(folder) != .missing else { throw .dataMissing(folder) }
     guard fileKind(folder) == .directory else {
@@ -21,10 +22,10 @@ extension FileTable {
           ? "\(skipped) other files were passed over; names must end in \(jpegSuffixes.joined(separator: ", "))"
           : "the folder is empty")
     }
-    if labels { try labelByFolder(folder) }
+    if labels != false { try labelByFolder(folder, isRequired: labels == true) }
   }
 
-  private mutating func labelByFolder(_ folder: String) throws(Failure) {
+  private mutating func labelByFolder(_ folder: String, isRequired: Bool) throws(Failure) {
     var classes: [String] = []
     var current: ArraySlice<UInt8>?
     var found: [Int32] = []
@@ -42,6 +43,7 @@ extension FileTable {
       }
       found.append(Int32(classes.count - 1))
     }
+    if classes.isEmpty && !isRequired { return }
     guard !classes.isEmpty else {
       throw Failure(
         .badData, "labels are asked for, but the folder has no class folders", at: folder,

@@ -7,7 +7,7 @@ extension FileTable {
   /// Paths are relative to `root`, or else to the directory of the list. A label after a space is a whole number;
   /// after a tab it may be any text, and ids then follow the byte order of the texts. Empty lines and lines that
   /// begin with # are passed over.
-  init(list: String, root: String?, labels: Bool) throws(Failure) {
+  init(list: String, root: String?, labels: Bool?) throws(Failure) {
     let directory = list.lastIndex(of: "/").map { String(list[...$0]) } ?? ""
     self.init(root: root ?? directory)
     switch fileKind(list) {
@@ -32,7 +32,7 @@ extension FileTable {
     guard count > 0 else {
       throw Failure(.inputMissing, "the list names no files", at: list, hint: "a list has one path a line")
     }
-    if labels { try setLabels(words, list: list) }
+    if labels ?? words.contains(where: { !$0.isEmpty }) { try setLabels(words, list: list) }
   }
 
   private static func divide(_ line: ArraySlice<UInt8>) -> (ArraySlice<UInt8>, String) {

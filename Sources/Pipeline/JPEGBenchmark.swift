@@ -2,11 +2,33 @@ import Basics
 import Glibc
 import Images
 
-/// How fast one core turns JPEG files into training views: decode, random resized crop, bicubic resize, flip,
+/// How fast one core turns JPEG files into training views: decode, random resized crop, bicubic resize, flip, colours,
 /// normalise.
 public enum JPEGBenchmark {
+  /// What happens to the colours.
+  public enum Augment: String, CaseIterable, Sendable {
+    /// Nothing.
+    case none
+    /// What MAE-CT's `aug` does: image i is coloured as view i mod 2. Crops and flips are those of `none`.
+    case aug
+
+    /// - Source: spec/mae-ct.md 4.5.
+    fileprivate func operations(_ i: Int, seed: UInt64) -> [ColourOperation] {
+      guard self == .aug else { return [] }
+      let jitter = ColourJitter(brightness: 0.4, contrast: 0.4, saturation: 0.2, hue: 0.1)
+      let recipe = ColourRecipe([
+        .init(.jitter(jitter), probability: 0.8), .init(.blur(sigma: 0.1...2), probability: i % 2 == 0 ? 1 : 0.1),
+        .init(.grey, probability: 0.2), .init(.solarise(threshold: 128), probability: i % 2 == 0 ? 0 : 0.2),
+      ])
+      var random = RandomStream(seed: seed, purpose: .colour, index: i, view: i % 2)
+      return recipe.draw(&random)
+    }
+  }
+
   /// What was measured.
   public struct Result: Sendable {
+    /// What happened to the colours.
+    public let augment: Augment
     /// Images a round.
     public let images: Int
     /// Mean size of the files in bytes.
@@ -19,7 +41,7 @@ public enum JPEGBenchmark {
     /// The result as one JSON object.
     public var json: JSON {
       .object([
-        ("images", .int(images)), ("mean_bytes", .double(meanBytes)),
+        ("augment", .string(augment.rawValue)), ("images", .int(images)), ("mean_bytes", .double(meanBytes)),
         ("images_per_cpu_s", .double(imagesPerCPUSecond)), ("images_per_s", .double(imagesPerSecond)),
       ])
     }
@@ -32,15 +54,15 @@ public enum JPEGBenchmark {
   /// Generates `images` textured 500x375 JPEG files in memory and makes one 224x224 view of each, `rounds` times.
   ///
   /// - Parameters:
-  ///   - keepIn: a directory that gets the files, `views.json` (box and flip of each) and `views.f32` (the views,
+  ///   - keepIn: a directory that gets the files, `views.json` (box, flip and colour operations of each) and `views.f32` (the views,
   ///     [images, 3, 224, 224], before mean and deviation), so that another program can do the same work.
   /// - Throws: `Failure` of code 73 or 74 when `keepIn` cannot be written.
   public static func run(
-    images: Int = 200, rounds: Int = 5, seed: UInt64 = 0, keepIn directory: String? = nil
+    images: Int = 200, rounds: Int = 5, augment: Augment = .none, seed: UInt64 = 0, keepIn directory: String? = nil
   ) throws(Failure) -> Result {
     precondition(images > 0 && rounds > 0, "JPEGBenchmark: \(images) images, \(rounds) rounds")
-    let files = (0..<images).map { JPEG.encode(photograph($0, seed: seed), quality: 94, fullColour: false) }
-    let requests = (0..<images).map { request($0, seed: seed) }
+    let files = (0..<images).map { file($0, seed: seed) }
+    let requests = (0..<images).map { request($0, augment, seed: seed) }
     let maker = ViewMaker()
     var view = [Float](repeating: 0, count: 3 * size * size)
     func pass(mean: [Float], deviation: [Float], _ done: ([Float]) throws(Failure) -> Void) throws(Failure) {
@@ -68,16 +90,29 @@ public enum JPEGBenchmark {
     }
     let bytes = files.reduce(0) { $0 + $1.count }
     return Result(
-      images: images, meanBytes: Double(bytes) / Double(images), imagesPerCPUSecond: processor.sorted()[rounds / 2],
-      imagesPerSecond: wall.sorted()[rounds / 2])
+      augment: augment, images: images, meanBytes: Double(bytes) / Double(images),
+      imagesPerCPUSecond: processor.sorted()[rounds / 2], imagesPerSecond: wall.sorted()[rounds / 2])
   }
 
-  private static func request(_ i: Int, seed: UInt64) -> ViewRequest {
+  /// Writes the files that `run` makes into a directory: `0.jpg`, `1.jpg`, ...
+  ///
+  /// - Throws: `Failure` of code 73, 74 or 77.
+  public static func write(images: Int, to directory: String, seed: UInt64 = 0) throws(Failure) {
+    try makeDirectories(directory)
+    for i in 0..<images { try AtomicFile.write(file(i, seed: seed), to: "\(directory)/\(i).jpg") }
+  }
+
+  private static func file(_ i: Int, seed: UInt64) -> [UInt8] {
+    JPEG.encode(photograph(i, seed: seed), quality: 94, fullColour: false)
+  }
+
+  private static func request(_ i: Int, _ augment: Augment, seed: UInt64) -> ViewRequest {
     var crop = RandomStream(seed: seed, purpose: .crop, index: i)
     var flip = RandomStream(seed: seed, purpose: .flip, index: i)
     let box = RandomResizedCrop(scale: 0.2...1, ratio: 0.75...(4.0 / 3)).box(
       width: width, height: height, random: &crop)
-    return ViewRequest(box: box, size: size, isFlipped: flip.uniform() < 0.5)
+    return ViewRequest(
+      box: box, size: size, isFlipped: flip.uniform() < 0.5, colour: augment.operations(i, seed: seed))
   }
 
   /// A picture with the spectrum of a photograph: value noise whose amplitude falls with frequency, cut by edges.
@@ -144,10 +179,24 @@ public enum JPEGBenchmark {
         .object([
           ("file", .string(name)), ("left", .int(box.left)), ("top", .int(box.top)), ("width", .int(box.width)),
           ("height", .int(box.height)), ("flip", .bool(request.isFlipped)),
+          ("colour", .array(request.colour.map(record))),
         ]))
     }
     try AtomicFile.write(JSON.array(entries).line + "\n", to: "\(directory)/views.json")
     try AtomicFile.write(views.withUnsafeBytes { Array($0) }, to: "\(directory)/views.f32")
+  }
+
+  /// An operation as [name, number].
+  private static func record(_ operation: ColourOperation) -> JSON {
+    switch operation {
+    case .brightness(let factor): return .array([.string("brightness"), .double(factor)])
+    case .contrast(let factor): return .array([.string("contrast"), .double(factor)])
+    case .saturation(let factor): return .array([.string("saturation"), .double(factor)])
+    case .hue(let turn): return .array([.string("hue"), .double(turn)])
+    case .grey: return .array([.string("grey"), .int(0)])
+    case .solarise(let threshold): return .array([.string("solarise"), .int(threshold)])
+    case .blur(let sigma): return .array([.string("blur"), .double(sigma)])
+    }
   }
 
   private static func threadSeconds() -> Double {

@@ -51,7 +51,7 @@ public final class Loader {
     ownMaker = threads == 0 ? SampleMaker(source: source, plan: plan, seed: seed, scaledDecode: scaledDecode) : nil
     for thread in 0..<threads {
       startThread(named: "decode-\(thread)") { [queue] in
-        queue.serve(SampleMaker(source: source, plan: plan, seed: seed, scaledDecode: scaledDecode))
+        queue.serve(SampleMaker(source: source, plan: plan, seed: seed, scaledDecode: scaledDecode).make)
       }
     }
     if threads > 0 { for _ in 0..<prefetch { schedule() } }
@@ -67,7 +67,7 @@ public final class Loader {
     defer { waitSeconds += monotonicSeconds() - began }
     if let ownMaker {
       schedule()
-      queue.makeFirst(ownMaker)
+      queue.helpFirst(ownMaker.make)
     }
     let made = queue.takeFirst()
     if ownMaker == nil { schedule() }

@@ -4,8 +4,10 @@ import Images
 
 /// Writes a data source out as a folder of JPEG files, the bytes as the source gives them.
 ///
-/// The result is `images/CLASS/NAME.jpg` (a `folder:` source with labels), for generated shapes also
-/// `masks/CLASS/NAME.png` (0 on the ground, 1 + class on the shape), and `manifest.json`.
+/// The result is `images/NAME.jpg`, where names of generated images with labels begin with their class, and
+/// `manifest.json`; for generated shapes also `masks/NAME.png`, as `TinyShapes.mask` makes them, and for their split
+/// `retr` also `retrieval.json`: the names of database (`imlist`) and queries (`qimlist`), and for each query (`gnd`) the
+/// positions in `imlist` that are `easy`, `hard` and `junk`.
 /// - Throws: `Failure` of code 73 when `directory` exists and is not empty, or what the source throws.
 public func packAsFolder(_ source: DataSource, to directory: String) throws(Failure) {
   guard try isMissingOrEmpty(directory) else {
@@ -26,12 +28,35 @@ public func packAsFolder(_ source: DataSource, to directory: String) throws(Fail
       try write(PNG.encode(shapes.mask(i)), "\(directory)/masks/\(name.dropLast(4)).png")
     }
   }
+  if let shapes = source.shapes, shapes.split == .retr {
+    try AtomicFile.write(groundTruth(of: shapes).line + "\n", to: "\(directory)/retrieval.json")
+  }
   let manifest = JSON.object([
     ("source", .string(source.shapes?.canonicalAddress ?? source.address)), ("images", .int(source.count)),
-    ("classes", .array(source.classNames.map { .string($0) })), ("masks", .bool(source.shapes != nil)),
+    ("classes", .array((source.shapes?.classNames ?? source.classNames).map { .string($0) })),
+    ("masks", .bool(source.shapes != nil)),
     ("fingerprint", .string(String(source.fingerprint, radix: 16))),
   ])
   try AtomicFile.write(manifest.line + "\n", to: "\(directory)/manifest.json")
+}
+
+private func groundTruth(of shapes: TinyShapes) -> JSON {
+  let truth = shapes.retrievalTruth
+  let queries = truth.map(\.query)
+  let database = (0..<shapes.count).filter { !queries.contains($0) }
+  let place = Dictionary(uniqueKeysWithValues: zip(database, database.indices))
+  func places(_ images: [Int]) -> JSON { .array(images.compactMap { place[$0] }.map { .int($0) }) }
+  func names(_ images: [Int]) -> JSON { .array(images.map { .string(shapes.name($0)) }) }
+  return .object([
+    ("imlist", names(database)), ("qimlist", names(queries)),
+    (
+      "gnd",
+      .array(
+        truth.map {
+          .object([("easy", places($0.easy)), ("hard", places($0.hard)), ("junk", places($0.junk))])
+        })
+    ),
+  ])
 }
 
 private func isMissingOrEmpty(_ path: String) throws(Failure) -> Bool {

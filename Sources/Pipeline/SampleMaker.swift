@@ -31,7 +31,7 @@ final class SampleMaker {
   ///
   /// Stand-ins are drawn from a stream keyed by the bad image's index, so every rank and run draws the same; their
   /// views are keyed by their own index.
-  func make(_ sampled: Int, epoch: Int, into target: Target) throws(Failure) -> Made {
+  func make(_ sampled: Int, _ epoch: Int, _ target: Target) throws(Failure) -> Made {
     var bad: [BadImage] = []
     var tried: Set<Int> = []
     var stream = RandomStream(seed: seed, purpose: .replacement, index: sampled)
@@ -59,9 +59,12 @@ final class SampleMaker {
       plan.views.enumerated().map { v, spec in
         var crop = RandomStream(seed: seed, purpose: .crop, epoch: epoch, index: index, view: v)
         var flip = RandomStream(seed: seed, purpose: .flip, epoch: epoch, index: index, view: v)
+        var colour = RandomStream(seed: seed, purpose: .colour, epoch: epoch, index: index, view: v)
         let rule = RandomResizedCrop(scale: spec.cropScale, ratio: spec.cropRatio)
         let box = rule.box(width: width, height: height, random: &crop)
-        return ViewRequest(box: box, size: spec.size, isFlipped: flip.uniform() < spec.flip)
+        return ViewRequest(
+          box: box, size: spec.size, isFlipped: flip.uniform() < spec.flip,
+          colour: spec.colour?.draw(&colour) ?? [])
       }
     }
   }

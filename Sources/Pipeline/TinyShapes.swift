@@ -5,12 +5,9 @@ import Images
 /// every pixel.
 ///
 /// Every image follows from (seed, split, index) through the counter-based generator and integer geometry alone.
-/// Image i has class i mod 10. `hardness` h mixes two regimes: at 0 a bright shape (channels in 0.6 ... 1) of 40-70 %
-/// of the side on a dark even ground (0 ... 0.4); at 1 any two colours whose luma differs by at least 0.25, 20-60 %
-/// of the side, on a ground with a gradient. Bounds in between are interpolated.
-///
-/// The draws of an image, in order: shape side, left, top; then red, green, blue of the shape and of the ground,
-/// repeated until the luma difference (Rec. 601) is at least 0.25; then the gradient's two slopes.
+/// `hardness` h mixes two regimes: at 0 bright shapes (channels in 0.6 ... 1) on a dark even ground (0 ... 0.4); at 1
+/// any two colours whose luma differs by at least 0.25, smaller shapes, and a ground with a gradient. Bounds in between
+/// are interpolated. How the images of each split are drawn stands in the files of `ShapeScene`.
 /// - Source: spec/evaluation.md section 2.
 public struct TinyShapes: Sendable {
   /// The classes, by label.
@@ -25,21 +22,22 @@ public struct TinyShapes: Sendable {
   public let seed: UInt64
   /// From 0, easy, to 1.
   public let hardness: Double
-  /// `train` or `val`: disjoint images of one kind.
+  /// The part of the dataset: disjoint images, each kind for a purpose of its own.
   public let split: Split
-
-  /// The parts of the dataset.
-  public enum Split: String, CaseIterable, Sendable {
-    case train, val
-  }
 
   static let parameterNames = ["n", "size", "seed", "hardness", "split"]
 
   /// Makes a dataset.
-  public init(count: Int, size: Int = 32, seed: UInt64 = 0, hardness: Double = 0.3, split: Split = .train) {
+  ///
+  /// - Parameter count: nil for the split's own number.
+  public init(
+    count: Int? = nil, size: Int = 32, seed: UInt64 = 0, hardness: Double = 0.3, split: Split = .train
+  ) {
+    let count = count ?? split.defaultCount
     precondition(
-      count > 0 && (8...4096).contains(size) && (0...1).contains(hardness),
-      "TinyShapes: count \(count), size \(size), hardness \(hardness)")
+      count > 0 && (!split.hasFixedCount || count == split.defaultCount)
+        && (split.smallestSize...4096).contains(size) && (0...1).contains(hardness),
+      "TinyShapes: \(split) of \(count) images, size \(size), hardness \(hardness)")
     self.count = count
     self.size = size
     self.seed = seed
@@ -63,12 +61,16 @@ public struct TinyShapes: Sendable {
     }
     let valid = Split.allCases.map(\.rawValue).joined(separator: ", ")
     let split = try value("split", Split.train, "one of \(valid)") { Split(rawValue: $0) }
+    let (number, sizes) = (split.defaultCount, split.smallestSize...4096)
+    let counts = split.hasFixedCount ? number...number : 1...Int(Int32.max)
     self.init(
-      count: try value("n", split == .train ? 2000 : 500, "a whole number from 1 to 2147483647") {
-        Int32($0).flatMap { $0 > 0 ? Int($0) : nil }
+      count: try value(
+        "n", number, split.hasFixedCount ? "always \(number) here" : "a whole number from 1 to \(counts.upperBound)"
+      ) {
+        Int($0).flatMap { counts.contains($0) ? $0 : nil }
       },
-      size: try value("size", 32, "a whole number from 8 to 4096") {
-        Int($0).flatMap { (8...4096).contains($0) ? $0 : nil }
+      size: try value("size", 32, "a whole number from \(sizes.lowerBound) to \(sizes.upperBound)") {
+        Int($0).flatMap { sizes.contains($0) ? $0 : nil }
       },
       seed: try value("seed", 0, "a whole number from 0") { UInt64($0) },
       hardness: try value("hardness", 0.3, "a number from 0 to 1") {
@@ -82,99 +84,35 @@ public struct TinyShapes: Sendable {
     "synth:tinyshapes?n=\(count)&size=\(size)&seed=\(seed)&hardness=\(hardness)&split=\(split.rawValue)"
   }
 
-  /// The class of image `i`.
-  public func label(_ i: Int) -> Int32 { Int32(i % Self.classNames.count) }
+  /// The names of the classes of this split, by label; empty where images have no label.
+  public var classNames: [String] { split.classes.map { Self.classNames[$0] } }
 
-  /// A file name for image `i`.
+  /// The label of image `i`, -1 for none.
+  public func label(_ i: Int) -> Int32 { split.classes.isEmpty ? -1 : Int32(i % split.classes.count) }
+
+  /// A file name for image `i`; that of an image with a label begins with its class.
   public func name(_ i: Int) -> String {
-    let digits = String(i)
-    let padded = String(repeating: "0", count: max(0, 6 - digits.count)) + digits
-    return "\(Self.classNames[Int(label(i))])/\(split.rawValue)-\(padded).jpg"
+    switch split {
+    case .retr: return "\(RetrievalRole(i).name).jpg"
+    case .video: return "\(split.rawValue)-\(i / VideoFrame.perSequence)/\(padded(i % VideoFrame.perSequence, 5)).jpg"
+    default: break
+    }
+    let folder = split.classes.isEmpty ? "" : classNames[Int(label(i))] + "/"
+    return "\(folder)\(split.rawValue)-\(padded(i, 6)).jpg"
   }
 
   /// Image `i` as a JPEG file (quality 95, full colour resolution).
   public func bytes(_ i: Int) -> [UInt8] { JPEG.encode(picture(i), quality: 95) }
 
-  /// The exact mask of image `i`: 0 on the ground, 1 + class on the shape.
-  public func mask(_ i: Int) -> GreyPixels {
-    let drawing = Drawing(self, i)
-    var bytes = [UInt8](repeating: 0, count: size * size)
-    for y in 0..<size {
-      for x in 0..<size where drawing.covers(x, y) { bytes[y * size + x] = UInt8(label(i)) + 1 }
-    }
-    return GreyPixels(width: size, height: size, bytes: bytes)
-  }
-
   /// Image `i` before encoding.
-  public func picture(_ i: Int) -> Pixels {
-    let drawing = Drawing(self, i)
-    var bytes = [UInt8](repeating: 0, count: 3 * size * size)
-    for y in 0..<size {
-      for x in 0..<size {
-        let shade = drawing.covers(x, y) ? 0 : drawing.gradient(x, y)
-        let colour = drawing.covers(x, y) ? drawing.shape : drawing.ground
-        for c in 0..<3 {
-          bytes[3 * (y * size + x) + c] = UInt8(min(max((colour[c] + shade) * 255, 0), 255).rounded())
-        }
-      }
-    }
-    return Pixels(width: size, height: size, bytes: bytes)
-  }
+  public func picture(_ i: Int) -> Pixels { ShapeScene(self, i).picture() }
+
+  /// The exact mask of image `i`: 0 on the ground and on what belongs to no object, 1 + class on a shape; in `video`
+  /// 1 and 2 on the two objects of a sequence.
+  public func mask(_ i: Int) -> LabelMask { ShapeScene(self, i).mask() }
 }
 
-/// Everything that is random about one image.
-private struct Drawing {
-  let label: Int
-  let size: Int
-  let side: Int
-  let left: Int
-  let top: Int
-  var shape: [Double] = []
-  var ground: [Double] = []
-  let slopes: (x: Double, y: Double)
-
-  init(_ set: TinyShapes, _ i: Int) {
-    let splitNumber = TinyShapes.Split.allCases.firstIndex(of: set.split) ?? 0
-    var random = RandomStream(seed: set.seed, purpose: .synthetic, epoch: splitNumber, index: i)
-    let h = set.hardness
-    label = Int(set.label(i))
-    size = set.size
-    let share = random.uniform((0.4 - 0.2 * h)..<(0.7 - 0.1 * h))
-    side = max(5, Int((share * Double(set.size)).rounded()))
-    left = random.integer(below: set.size - side + 1)
-    top = random.integer(below: set.size - side + 1)
-    repeat {
-      shape = (0..<3).map { _ in random.uniform((0.6 - 0.6 * h)..<1) }
-      ground = (0..<3).map { _ in random.uniform(0..<(0.4 + 0.6 * h)) }
-    } while abs(Self.luma(shape) - Self.luma(ground)) < 0.25
-    slopes = (0.2 * h * random.uniform(-1..<1), 0.2 * h * random.uniform(-1..<1))
-  }
-
-  static func luma(_ colour: [Double]) -> Double { 0.299 * colour[0] + 0.587 * colour[1] + 0.114 * colour[2] }
-
-  /// What the gradient adds to the ground, 0 in the middle of the image.
-  func gradient(_ x: Int, _ y: Int) -> Double {
-    (slopes.x * Double(2 * x + 1 - size) + slopes.y * Double(2 * y + 1 - size)) / Double(size)
-  }
-
-  /// Whether the centre of a pixel lies on the shape; (u, v) are doubled coordinates from the shape's middle.
-  func covers(_ x: Int, _ y: Int) -> Bool {
-    let column = x - left
-    let row = y - top
-    guard (0..<side).contains(column), (0..<side).contains(row) else { return false }
-    let u = abs(2 * column + 1 - side)
-    let v = abs(2 * row + 1 - side)
-    switch label {
-    case 0: return u * u + v * v <= side * side
-    case 1: return u * u + v * v <= side * side && 4 * (u * u + v * v) > side * side
-    case 2: return true
-    case 3: return 2 * max(u, v) > side
-    case 4: return u <= row
-    case 5: return 3 * u <= side || 3 * v <= side
-    case 6: return 10 * abs(u - v) <= 3 * side
-    case 7: return 5 * row / side % 2 == 0
-    case 8: return 5 * column / side % 2 == 0
-    default: return (4 * row / side + 4 * column / side) % 2 == 0
-    }
-  }
+func padded(_ number: Int, _ digits: Int) -> String {
+  let text = String(number)
+  return String(repeating: "0", count: max(0, digits - text.count)) + text
 }

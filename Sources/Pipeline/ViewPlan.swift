@@ -8,6 +8,8 @@ public struct ViewSpec: Equatable, Sendable {
   public let cropRatio: ClosedRange<Double>
   /// The probability of mirroring left to right.
   public let flip: Double
+  /// What may happen to the colours; nil leaves them as they are.
+  public let colour: ColourRecipe?
   /// Subtracted from values in 0 ... 1, one for each of red, green, blue.
   public let mean: [Float]
   /// Divides the values after that, one for each of red, green, blue.
@@ -16,7 +18,7 @@ public struct ViewSpec: Equatable, Sendable {
   /// Makes a view specification.
   public init(
     size: Int, cropScale: ClosedRange<Double>, cropRatio: ClosedRange<Double> = (3.0 / 4)...(4.0 / 3),
-    flip: Double = 0.5, mean: [Float] = imageNetMean, std: [Float] = imageNetStd
+    flip: Double = 0.5, colour: ColourRecipe? = nil, mean: [Float] = imageNetMean, std: [Float] = imageNetStd
   ) {
     precondition(
       size > 0 && mean.count == 3 && std.count == 3, "ViewSpec: size \(size), mean \(mean), std \(std)")
@@ -24,6 +26,7 @@ public struct ViewSpec: Equatable, Sendable {
     self.cropScale = cropScale
     self.cropRatio = cropRatio
     self.flip = flip
+    self.colour = colour
     self.mean = mean
     self.std = std
   }

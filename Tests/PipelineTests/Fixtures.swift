@@ -32,11 +32,11 @@ func smallPlan(views: Int = 1, size: Int = 16) -> ViewPlan {
 
 /// A loader with the defaults of these tests.
 func makeLoader(
-  _ source: DataSource, views: Int = 1, batch: Int = 6, rank: Int = 0, ranks: Int = 1, threads: Int = 2,
-  prefetch: Int = 2, firstStep: Int = 0
+  _ source: DataSource, views: Int = 1, plan: ViewPlan? = nil, batch: Int = 6, rank: Int = 0, ranks: Int = 1,
+  threads: Int = 2, prefetch: Int = 2, firstStep: Int = 0
 ) throws -> Loader {
   try Loader(
-    source: source, plan: smallPlan(views: views), seed: 9, globalBatch: batch, rank: rank, ranks: ranks,
+    source: source, plan: plan ?? smallPlan(views: views), seed: 9, globalBatch: batch, rank: rank, ranks: ranks,
     threads: threads, prefetch: prefetch, firstStep: firstStep)
 }
 

@@ -34,7 +34,7 @@ final class TinyShapesTests: XCTestCase {
       let picture = shapes.picture(i)
       let mask = shapes.mask(i)
       var colours: [UInt8: Set<[UInt8]>] = [:]
-      for p in 0..<1600 { colours[mask.bytes[p], default: []].insert(Array(picture.bytes[(3 * p)..<(3 * p + 3)])) }
+      for p in 0..<1600 { colours[mask.classes[p], default: []].insert(Array(picture.bytes[(3 * p)..<(3 * p + 3)])) }
       XCTAssertEqual(Set(colours.keys), [0, UInt8(shapes.label(i)) + 1], "image \(i)")
       XCTAssertEqual(colours.values.map(\.count), [1, 1], "image \(i)")
       XCTAssertNotEqual(colours[0], colours[UInt8(shapes.label(i)) + 1])
@@ -45,7 +45,7 @@ final class TinyShapesTests: XCTestCase {
     let shapes = TinyShapes(count: 200, size: 64, hardness: 0)
     for i in stride(from: 2, to: 200, by: 10) {  // squares: the mask is a full rectangle
       let mask = shapes.mask(i)
-      let on = (0..<(64 * 64)).filter { mask.bytes[$0] != 0 }
+      let on = (0..<(64 * 64)).filter { mask.classes[$0] != 0 }
       let rows = on.map { $0 / 64 }
       let columns = on.map { $0 % 64 }
       let side = (rows.max() ?? 0) - (rows.min() ?? 0) + 1
@@ -55,7 +55,7 @@ final class TinyShapesTests: XCTestCase {
     }
     // Classes of one size have different areas, and every one covers some and not all of its box.
     for label in 0..<10 where label != 2 {
-      let share = shapes.mask(label).bytes.filter { $0 != 0 }.count
+      let share = shapes.mask(label).classes.filter { $0 != 0 }.count
       XCTAssertGreaterThan(share, 100, "class \(label)")
     }
   }
@@ -80,8 +80,8 @@ final class TinyShapesTests: XCTestCase {
     for i in 0..<60 {
       let picture = shapes.picture(i)
       let mask = shapes.mask(i)
-      let ground = (0..<1024).filter { mask.bytes[$0] == 0 }.map { luma(picture, $0) }
-      let shape = (0..<1024).filter { mask.bytes[$0] != 0 }.map { luma(picture, $0) }
+      let ground = (0..<1024).filter { mask.classes[$0] == 0 }.map { luma(picture, $0) }
+      let shape = (0..<1024).filter { mask.classes[$0] != 0 }.map { luma(picture, $0) }
       let level = ground.reduce(0, +) / Double(ground.count)
       gap += abs(shape.reduce(0, +) / Double(shape.count) - level) / 60
       area += Double(shape.count) / 1024 / 60

@@ -8,7 +8,7 @@
 // What a codec function returns; the message buffer then holds the library's words.
 enum {
   CJPEG_OK = 0,
-  CJPEG_CORRUPT = 1,      // not a JPEG, truncated, or damaged
+  CJPEG_CORRUPT = 1,      // not a file of this kind, truncated, or damaged
   CJPEG_TOO_LARGE = 2,    // more than CJPEG_MAXIMUM_PIXELS
   CJPEG_BAD_REQUEST = 3,  // a box outside of the image, or a picture that cannot be encoded
 };
@@ -48,6 +48,17 @@ size_t cpng_bound(int width, int height, int channels);
 int cpng_encode(
     const uint8_t *pixels, int width, int height, int channels, uint8_t *out, size_t *count, char *message);
 
+// What stands in a PNG: `channels` as stored (1: grey or palette), `bits` of each.
+typedef struct {
+  int width, height, channels, bits;
+} cpng_header;
+
+int cpng_read_header(const uint8_t *bytes, size_t count, cpng_header *header, char *message);
+
+// Decodes a PNG of at most 8 bits a channel to bytes [height, width, channels]: the stored numbers, neither stretched
+// to 0 ... 255 nor looked up in the palette.
+int cpng_decode(const uint8_t *bytes, size_t count, uint8_t *out, size_t capacity, char *message);
+
 // Filter weights of one axis: output o is the sum over t < taps of source[starts[o] + t] * weight(o, t) / 2^22.
 // The 23-bit weight is split as high * 256 + low, both of which fit the 16-bit products of every instruction set;
 // `taps` is a multiple of 4 and unused taps have weight 0.
@@ -75,3 +86,35 @@ void cimage_filter_column(
 void cimage_normalise(
     const uint8_t *pixels, int count, const float *mean, const float *deviation, float *red, float *green,
     float *blue, int avx2);
+
+// Colour operations on `count` 4-byte pixels in place, with Pillow's 8-bit arithmetic. The fourth byte has no effect
+// on the others and no meaning afterwards.
+
+// The sum of the pixels' luma: 0.299 R + 0.587 G + 0.114 B, each rounded to a whole number.
+uint64_t cimage_luma_sum(const uint8_t *pixels, int count, int avx2);
+
+// Every channel becomes from + share * (channel - from), cut to 0 ... 255 and then to a whole number; `from` is one
+// grey for all pixels, or each pixel's own luma.
+void cimage_blend_grey(uint8_t *pixels, int count, uint8_t grey, float share, int avx2);
+void cimage_blend_luma(uint8_t *pixels, int count, float share, int avx2);
+
+// Channels from `threshold` upwards become 255 - channel.
+void cimage_solarise(uint8_t *pixels, int count, int threshold, int avx2);
+
+// Turns the hue by `turn` / 256 of a circle, through hue, saturation and value of 8 bits.
+void cimage_turn_hue(uint8_t *pixels, int count, uint8_t turn, int avx2);
+
+// A box that reaches `radius` pixels to both sides, and in part one further: weights of 2^24 in sum.
+typedef struct {
+  int radius;
+  uint32_t whole;  // of each of the 2 radius + 1 pixels
+  uint32_t part;   // of the two pixels at the ends
+} cimage_box;
+
+// Averages columns over the box; pixels beyond an edge are those at the edge. `sums` holds 4 * width numbers, and
+// `out` another picture than `pixels`.
+void cimage_box_blur(
+    const uint8_t *pixels, int width, int height, const cimage_box *box, uint32_t *sums, uint8_t *out, int avx2);
+
+// [height, width] pixels -> [width, height] pixels, into another picture.
+void cimage_transpose(const uint8_t *pixels, int width, int height, uint8_t *out);
