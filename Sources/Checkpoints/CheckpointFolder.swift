@@ -34,11 +34,15 @@ enum CheckpointFolder {
     }
   }
 
-  /// Gives a finished file its name, for good, and points `last.h5` of the folder above to it.
+  /// Gives a finished file its name, for good.
   /// - Throws: code 74.
   static func commit(_ partial: String, to path: String) throws(Failure) {
     guard rename(partial, path) == 0 else { throw Failure.system("rename", path: path, errno: errno) }
     try AtomicFile.syncDirectory(of: path)
+  }
+
+  /// Points `last.h5` of the folder above to a file.
+  static func point(to path: String) {
     let parts = path.split(separator: "/", omittingEmptySubsequences: false)
     guard parts.count > 2 else { return }
     let link = (parts.dropLast(2) + ["last.h5"]).joined(separator: "/")

@@ -24,6 +24,8 @@ public struct CheckpointHeader: Sendable {
   public var worldSize: Int
   /// The name of the method.
   public var method: String
+  /// The name of the stage; that of the method when it has none, and in files of before there were stages.
+  public var stage: String
   /// The name of the model.
   public var model: String
   /// Names and versions of the program and its libraries.
@@ -34,7 +36,8 @@ public struct CheckpointHeader: Sendable {
   /// Describes a run at one step.
   public init(
     step: Int, epoch: Double, imagesSeen: Int, seed: UInt64, globalBatch: Int, config: String, configHash: String,
-    worldSize: Int, method: String, model: String, versions: [(String, String)] = [], extra: [(String, String)] = []
+    worldSize: Int, method: String, stage: String? = nil, model: String, versions: [(String, String)] = [],
+    extra: [(String, String)] = []
   ) {
     self.step = step
     self.epoch = epoch
@@ -45,6 +48,7 @@ public struct CheckpointHeader: Sendable {
     self.configHash = configHash
     self.worldSize = worldSize
     self.method = method
+    self.stage = stage ?? method
     self.model = model
     self.versions = versions
     self.extra = extra
@@ -56,7 +60,8 @@ public struct CheckpointHeader: Sendable {
       ("format", .string(CheckpointHeader.format)), ("step", .int(Int64(step))), ("epoch", .double(epoch)),
       ("images_seen", .int(Int64(imagesSeen))), ("seed", .int(Int64(bitPattern: seed))),
       ("global_batch", .int(Int64(globalBatch))), ("config", .string(config)), ("config_hash", .string(configHash)),
-      ("world_size", .int(Int64(worldSize))), ("method", .string(method)), ("model", .string(model)),
+      ("world_size", .int(Int64(worldSize))), ("method", .string(method)), ("stage", .string(stage)),
+      ("model", .string(model)),
       ("versions", .string(JSON.object(versions.map { ($0.0, .string($0.1)) }).line)),
     ]
     let names = Set(own.map(\.name))
@@ -96,7 +101,8 @@ public struct CheckpointHeader: Sendable {
       step: try whole("step"), epoch: epoch, imagesSeen: try whole("images_seen"),
       seed: UInt64(bitPattern: Int64(try whole("seed"))), globalBatch: try whole("global_batch"),
       config: try text("config"), configHash: try text("config_hash"), worldSize: try whole("world_size"),
-      method: try text("method"), model: try text("model"),
+      method: try text("method"), stage: attributes.contains { $0.name == "stage" } ? try text("stage") : nil,
+      model: try text("model"),
       versions: (try JSON.parse(try text("versions"))).members?.map { ($0.key, $0.value.stringValue ?? "") } ?? [])
     let own = Set(self.attributes.map(\.name))
     for case (let name, .string(let text)) in attributes where !own.contains(name) { extra.append((name, text)) }

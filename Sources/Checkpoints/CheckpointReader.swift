@@ -80,27 +80,71 @@ private struct LoadPlan {
 
   /// Collective.
   func run(_ path: String) throws(Failure) {
+    let whole = rows.indices.filter { targets[$0].scattered == nil }
     try communicator.agreed { () throws(Failure) in
       let file = try ByteFile.open(path)
-      for (row, (target, owner)) in zip(rows, zip(targets, owners)) where owner == communicator.rank {
-        let memory = target.memory(row.chunk.range)
-        try file.read(memory, at: row.offset)
-        guard ChunkTable.hash(UnsafeRawBufferPointer(memory)) == row.hash else {
-          throw SealedFile.damaged(path, row.chunk, target.name)
-        }
+      for place in whole where owners[place] == communicator.rank {
+        try read(file, place, into: targets[place].memory(rows[place].chunk.range))
       }
     }
+    try share(whole)
+    try runScattered(path)
+  }
+
+  private func read(
+    _ file: borrowing ByteFile, _ place: Int, into memory: UnsafeMutableRawBufferPointer
+  ) throws(Failure) {
+    try file.read(memory, at: rows[place].offset)
+    guard ChunkTable.hash(UnsafeRawBufferPointer(memory)) == rows[place].hash else {
+      throw SealedFile.damaged(file.path, rows[place].chunk, targets[place].name)
+    }
+  }
+
+  /// Sends what one rank has read to all.
+  private func share(_ places: [Int]) throws(Failure) {
     guard communicator.size > 1 else { return }
     // Neighbouring chunks of one tensor that one rank read travel together.
     var first = 0
-    while first < rows.count {
+    while first < places.count {
+      let (owner, target) = (owners[places[first]], targets[places[first]])
       var end = first + 1
-      while end < rows.count, owners[end] == owners[first], targets[end].name == targets[first].name { end += 1 }
-      let memory = targets[first].memory(rows[first].chunk.range.lowerBound..<rows[end - 1].chunk.range.upperBound)
-      if let base = memory.baseAddress {
-        try communicator.broadcast(base, bytes: memory.count, from: owners[first])
-      }
+      while end < places.count, owners[places[end]] == owner, targets[places[end]].name == target.name { end += 1 }
+      let memory = target.memory(
+        rows[places[first]].chunk.range.lowerBound..<rows[places[end - 1]].chunk.range.upperBound)
+      if let base = memory.baseAddress { try communicator.broadcast(base, bytes: memory.count, from: owner) }
       first = end
     }
+  }
+
+  /// Sends scattered rows chunk by chunk; each rank keeps what it holds.
+  private func runScattered(_ path: String) throws(Failure) {
+    let tensors = targets.indices.compactMap { place -> (Int, ScatteredRows)? in
+      // The first chunk of each tensor.
+      guard rows[place].chunk.index == 0 else { return nil }
+      return targets[place].scattered.map { (place, $0) }
+    }
+    guard !tensors.isEmpty else { return }
+    for (_, scattered) in tensors { try scattered.beginLoading() }
+    var failure: Failure?
+    for (first, scattered) in tensors {
+      let chunks = ScatteredChunks(scattered)
+      var place = first
+      while place < rows.count, targets[place].name == targets[first].name {
+        let memory = chunks.place(bytes: rows[place].chunk.bytes)
+        if owners[place] == communicator.rank {
+          // A rank that cannot read goes on sending, or the others would wait for it.
+          do throws(Failure) { try read(try ByteFile.open(path), place, into: memory) } catch {
+            failure = failure ?? error
+          }
+        }
+        if let base = memory.baseAddress {
+          try communicator.broadcast(base, bytes: memory.count, from: owners[place])
+        }
+        chunks.store(bytes: memory.count)
+        place += 1
+      }
+    }
+    for (_, scattered) in tensors { try scattered.endLoading() }
+    try communicator.agree(failure)
   }
 }

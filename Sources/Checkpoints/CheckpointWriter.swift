@@ -31,26 +31,27 @@ public enum CheckpointWriter {
     verify: Bool = true, communicator: Communicator
   ) throws(Failure) -> String {
     let path = "\(directory)/\(CheckpointFolder.name(step: header.step))"
-    let save = CheckpointSave(
-      partial: path + CheckpointFolder.partialSuffix, tensors: tensors, header: header, communicator: communicator)
-    do throws(Failure) {
-      let layout = try save.prepare(directory)
-      let hashes = try save.write(layout, engine)
-      try save.seal(layout, hashes)
-      if verify { try CheckpointReader.verify(save.partial, communicator: communicator) }
-      try communicator.agreed { () throws(Failure) in
-        if communicator.rank == 0 { try CheckpointFolder.commit(save.partial, to: path) }
-      }
-    } catch {
-      if communicator.rank == 0 { unlink(save.partial) }
-      throw error
-    }
+    try CheckpointSave(path, tensors: tensors, header: header, communicator: communicator)
+      .run(engine, verify: verify, isOfRun: true)
     return path
+  }
+
+  /// Writes one checkpoint that belongs to no run, checked, to a file of any name; one that is there is replaced.
+  ///
+  /// - Parameter tensors: the same names, shapes and values on every rank, in the same order.
+  /// - Throws: as `save`.
+  /// - Collective: all ranks of `communicator`.
+  public static func write(
+    _ tensors: [NamedTensor], header: CheckpointHeader, to path: String, communicator: Communicator
+  ) throws(Failure) {
+    try CheckpointSave(path, tensors: tensors, header: header, communicator: communicator)
+      .run(.direct, verify: true, isOfRun: false)
   }
 }
 
 /// One save in progress.
 private struct CheckpointSave {
+  let path: String
   let partial: String
   let tensors: [NamedTensor]
   let header: CheckpointHeader
@@ -59,8 +60,9 @@ private struct CheckpointSave {
   /// The chunks this rank writes.
   let share: Range<Int>
 
-  init(partial: String, tensors: [NamedTensor], header: CheckpointHeader, communicator: Communicator) {
-    self.partial = partial
+  init(_ path: String, tensors: [NamedTensor], header: CheckpointHeader, communicator: Communicator) {
+    self.path = path
+    partial = path + CheckpointFolder.partialSuffix
     self.tensors = tensors
     self.header = header
     self.communicator = communicator
@@ -68,13 +70,34 @@ private struct CheckpointSave {
     share = ChunkTable.share(lengths: chunks.map(\.bytes), rank: communicator.rank, of: communicator.size)
   }
 
+  /// Writes the file, checks it and gives it its name; after a failure nothing of it is left. Collective.
+  ///
+  /// - Parameter isOfRun: whether its folder is a run's own, where old leftovers go and `last.h5` leads to it.
+  func run(_ engine: CheckpointEngine, verify: Bool, isOfRun: Bool) throws(Failure) {
+    do throws(Failure) {
+      let layout = try prepare(isOfRun: isOfRun)
+      let hashes = try write(layout, engine)
+      try seal(layout, hashes)
+      if verify { try CheckpointReader.verify(partial, communicator: communicator) }
+      try communicator.agreed { () throws(Failure) in
+        guard communicator.rank == 0 else { return }
+        try CheckpointFolder.commit(partial, to: path)
+        if isOfRun { CheckpointFolder.point(to: path) }
+      }
+    } catch {
+      if communicator.rank == 0 { unlink(partial) }
+      throw error
+    }
+  }
+
   /// Rank 0 makes folder and file and takes the disk space; all learn where the tensors lie. Collective.
-  func prepare(_ directory: String) throws(Failure) -> CheckpointLayout {
+  private func prepare(isOfRun: Bool) throws(Failure) -> CheckpointLayout {
+    let directory = path.lastIndex(of: "/").map { String(path[..<$0]) } ?? "."
     try H5File.startLibrary(on: communicator)
     let own = try communicator.agreed { () throws(Failure) -> CheckpointLayout? in
       guard communicator.rank == 0 else { return nil }
       try Directory.create(directory)
-      CheckpointFolder.removeLeftovers(directory)
+      if isOfRun { CheckpointFolder.removeLeftovers(directory) }
       let needed = tensors.reduce(1 << 20) { $0 + $1.bytes }
       if let free = Directory.freeBytes(directory), free < needed {
         throw Failure(
@@ -88,11 +111,20 @@ private struct CheckpointSave {
 
   /// Every rank hashes and writes its share. Collective.
   /// - Returns: the hashes of this rank's chunks.
-  func write(_ layout: CheckpointLayout, _ engine: CheckpointEngine) throws(Failure) -> [UInt64] {
-    let hashes = chunks[share].map { ChunkTable.hash(UnsafeRawBufferPointer(tensors[$0.dataset].memory($0.range))) }
+  private func write(_ layout: CheckpointLayout, _ engine: CheckpointEngine) throws(Failure) -> [UInt64] {
+    var hashes = chunks[share].map { chunk in
+      let tensor = tensors[chunk.dataset]
+      // Scattered rows are hashed when they have been collected.
+      return tensor.scattered == nil ? ChunkTable.hash(UnsafeRawBufferPointer(tensor.memory(chunk.range))) : 0
+    }
     switch engine {
-    case .direct: try communicator.agreed { () throws(Failure) in try writeDirect(layout) }
-    case .mpiio: try writeCollective()
+    case .direct:
+      let failure = try writeScattered(layout, &hashes)
+      try communicator.agreed { () throws(Failure) in
+        if let failure { throw failure }
+        try writeDirect(layout)
+      }
+    case .mpiio: try writeCollective(&hashes)
     }
     return hashes
   }
@@ -100,26 +132,79 @@ private struct CheckpointSave {
   private func writeDirect(_ layout: CheckpointLayout) throws(Failure) {
     guard !share.isEmpty else { return }
     let file = try ByteFile.open(partial, writable: true)
-    for chunk in chunks[share] {
+    for chunk in chunks[share] where tensors[chunk.dataset].scattered == nil {
       let bytes = UnsafeRawBufferPointer(tensors[chunk.dataset].memory(chunk.range))
       try file.write(bytes, at: layout.tensors[chunk.dataset] + chunk.start)
     }
     try file.sync()
   }
 
-  private func writeCollective() throws(Failure) {
+  /// The calls that collect scattered rows, a chunk a rank, for each dataset.
+  private var scatteredTurns: [[[Int: Range<Int>]]] {
+    ChunkTable.turns(chunks, datasets: tensors.count, ranks: communicator.size, chunksPerCall: 1)
+  }
+
+  /// Brings each rank the chunk that it writes in this turn.
+  /// - Collective: all ranks.
+  private func collect(
+    _ turn: [Int: Range<Int>], of dataset: Int, _ parts: ScatteredChunks, _ hashes: inout [UInt64]
+  ) throws(Failure) -> UnsafeRawPointer {
+    let part = try parts.collect(
+      (0..<communicator.size).map { turn[$0] ?? 0..<0 }, rank: communicator.rank)
+    if let own = turn[communicator.rank] {
+      let place = chunks[share].firstIndex { $0.dataset == dataset && $0.start == own.lowerBound }
+      if let place {
+        hashes[place - share.lowerBound] = ChunkTable.hash(UnsafeRawBufferPointer(start: part, count: own.count))
+      }
+    }
+    return part
+  }
+
+  /// - Returns: what went wrong on this rank: one whose write fails goes on, or the others would wait for its rows.
+  /// - Collective: all ranks.
+  private func writeScattered(_ layout: CheckpointLayout, _ hashes: inout [UInt64]) throws(Failure) -> Failure? {
+    var failure: Failure?
+    let turns = scatteredTurns
+    for (dataset, tensor) in tensors.enumerated() {
+      guard let rows = tensor.scattered else { continue }
+      let parts = ScatteredChunks(rows)
+      for turn in turns[dataset] {
+        let part = try collect(turn, of: dataset, parts, &hashes)
+        guard let own = turn[communicator.rank], failure == nil else { continue }
+        do throws(Failure) {
+          try ByteFile.open(partial, writable: true)
+            .write(UnsafeRawBufferPointer(start: part, count: own.count), at: layout.tensors[dataset] + own.lowerBound)
+        } catch { failure = error }
+      }
+    }
+    return failure
+  }
+
+  private func writeCollective(_ hashes: inout [UInt64]) throws(Failure) {
     let file = try H5File.openParallel(partial, communicator: communicator)
     // A rank whose write fails goes on calling, or the others would wait for it in the library.
     var failure: Failure?
-    let turns = ChunkTable.turns(chunks, datasets: tensors.count, ranks: communicator.size)
+    let usual = ChunkTable.turns(chunks, datasets: tensors.count, ranks: communicator.size)
+    let single = scatteredTurns
+    func write(_ tensor: NamedTensor, _ range: Range<Int>, _ source: UnsafeRawPointer) {
+      let elements = range.lowerBound / tensor.kind.bytes..<range.upperBound / tensor.kind.bytes
+      do throws(Failure) {
+        try file.write(
+          tensor.name, tensor.kind, from: source, boxes: Hyperslab.covering(elements, of: tensor.shape))
+      } catch { failure = failure ?? error }
+    }
     for (index, tensor) in tensors.enumerated() {
-      for turn in turns[index] {
-        let range = turn[communicator.rank] ?? 0..<0
-        let elements = range.lowerBound / tensor.kind.bytes..<range.upperBound / tensor.kind.bytes
+      guard let rows = tensor.scattered else {
+        for turn in usual[index] {
+          let range = turn[communicator.rank] ?? 0..<0
+          write(tensor, range, tensor.base + range.lowerBound)
+        }
+        continue
+      }
+      let parts = ScatteredChunks(rows)
+      for turn in single[index] {
         do throws(Failure) {
-          try file.write(
-            tensor.name, tensor.kind, from: tensor.base + range.lowerBound,
-            boxes: Hyperslab.covering(elements, of: tensor.shape))
+          write(tensor, turn[communicator.rank] ?? 0..<0, try collect(turn, of: index, parts, &hashes))
         } catch { failure = failure ?? error }
       }
     }
@@ -131,7 +216,7 @@ private struct CheckpointSave {
   }
 
   /// Rank 0 adds the chunk table and the seal: from here on the file can prove that it is whole. Collective.
-  func seal(_ layout: CheckpointLayout, _ hashes: [UInt64]) throws(Failure) {
+  private func seal(_ layout: CheckpointLayout, _ hashes: [UInt64]) throws(Failure) {
     let parts = try communicator.gather(hashes.withUnsafeBytes { Array($0) }, to: 0)
     try communicator.agreed { () throws(Failure) in
       guard communicator.rank == 0 else { return }

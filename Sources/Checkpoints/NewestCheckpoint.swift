@@ -19,18 +19,63 @@ public struct NewestCheckpoint: Sendable, Equatable {
 }
 
 extension CheckpointReader {
-  /// The newest checkpoint of a run that is whole: highest step over all stages, every byte verified.
+  /// The newest checkpoint of a run that is whole, every byte verified: of the last stage that has one, the highest
+  /// step.
   ///
   /// Names decide the order, so a link or a modification time cannot mislead it. Partial and foreign files are not
   /// looked at, and a bad file is a reason to look further, never an error.
-  /// - Parameter runDirectory: the folder that holds `checkpoints/`.
+  /// - Parameters:
+  ///   - runDirectory: the folder that holds `checkpoints/`.
+  ///   - stages: the stages of the run in their order: a later one is newer whatever its step. Stages that are not
+  ///     named count as older; among themselves the highest step is the newest.
   /// - Throws: only when ranks cannot talk to each other.
   /// - Collective: all ranks of `communicator`, with the same answer on all; local without one.
   public static func newestValid(
-    in runDirectory: String, communicator: Communicator? = nil
+    in runDirectory: String, stages: [String] = [], communicator: Communicator? = nil
   ) throws(Failure) -> NewestCheckpoint {
+    try newest(communicator) {
+      let root = "\(runDirectory)/checkpoints"
+      let found = Directory.entries(root).flatMap { stage in
+        CheckpointFolder.checkpoints("\(root)/\(stage)").map {
+          (place: stages.firstIndex(of: stage) ?? -1, step: $0.step, path: $0.path)
+        }
+      }
+      // Equal steps of two stages: the name decides, so that the order is the same everywhere.
+      return found.sorted { ($0.place, $0.step, $0.path) > ($1.place, $1.step, $1.path) }.map(\.path)
+    }
+  }
+
+  /// The newest whole checkpoint of one stage: the highest step in its folder.
+  ///
+  /// - Throws: only when ranks cannot talk to each other.
+  /// - Collective: all ranks of `communicator`, with the same answer on all; local without one.
+  public static func newestValid(
+    inStage directory: String, communicator: Communicator? = nil
+  ) throws(Failure) -> NewestCheckpoint {
+    try newest(communicator) { CheckpointFolder.checkpoints(directory).map(\.path) }
+  }
+
+  /// The newest checkpoint of one stage by its name, whole or not; nil when there is none.
+  ///
+  /// - Collective: local.
+  public static func newestNamed(inStage directory: String) -> (step: Int, path: String)? {
+    CheckpointFolder.checkpoints(directory).first
+  }
+
+  /// The first of the candidates that is whole. Rank 0 looks for them, so that all ranks see the same list.
+  private static func newest(
+    _ communicator: Communicator?, _ candidates: () -> [String]
+  ) throws(Failure) -> NewestCheckpoint {
+    let paths: [String]
+    if let communicator {
+      let own = communicator.rank == 0 ? candidates() : []
+      let list = try communicator.broadcast(JSON.array(own.map { .string($0) }).line)
+      paths = (try JSON.parse(list).arrayValue ?? []).compactMap(\.stringValue)
+    } else {
+      paths = candidates()
+    }
     var rejected: [NewestCheckpoint.Rejected] = []
-    for path in try candidates(runDirectory, communicator) {
+    for path in paths {
       do throws(Failure) {
         try verify(path, communicator: communicator)
         return NewestCheckpoint(path: path, rejected: rejected)
@@ -41,18 +86,13 @@ extension CheckpointReader {
     return NewestCheckpoint(path: nil, rejected: rejected)
   }
 
-  /// Rank 0 looks into the folders, so that all ranks see the same list.
-  private static func candidates(_ runDirectory: String, _ communicator: Communicator?) throws(Failure) -> [String] {
-    guard let communicator else { return candidates(runDirectory) }
-    let own = communicator.rank == 0 ? candidates(runDirectory) : []
-    let list = try communicator.broadcast(JSON.array(own.map { .string($0) }).line)
-    return (try JSON.parse(list).arrayValue ?? []).compactMap(\.stringValue)
-  }
-
-  private static func candidates(_ runDirectory: String) -> [String] {
-    let root = "\(runDirectory)/checkpoints"
-    let found = Directory.entries(root).flatMap { CheckpointFolder.checkpoints("\(root)/\($0)") }
-    // Equal steps of two stages: the name decides, so that the order is the same everywhere.
-    return found.sorted { ($0.step, $0.path) > ($1.step, $1.path) }.map(\.path)
+  /// How tensors fit those of a checkpoint; nothing is loaded.
+  ///
+  /// - Throws: code 66 when there is no file, 65 when its table of contents is damaged.
+  /// - Collective: all ranks of `communicator`.
+  public static func compare(
+    _ tensors: [NamedTensor], with path: String, communicator: Communicator
+  ) throws(Failure) -> LoadReport {
+    LoadReport(try CheckpointIndex.shared(path, communicator), tensors)
   }
 }

@@ -4,7 +4,7 @@
 /// arena and on `bucketBytes` alone: it is the same on all ranks and in all runs.
 struct BucketPlan: Equatable {
   struct Bucket: Equatable {
-    /// Indices into `ParameterArena.parameters`.
+    /// Indices into `ParameterArena.trainable`.
     let parameters: Range<Int>
     /// Positions in the gradient block, padding included.
     let elements: Range<Int>

@@ -12,7 +12,7 @@ public struct BucketReport: Sendable {
   public let nonFiniteNames: [String]
   /// The sum of squares of the reduced gradient, in double.
   public let sumOfSquares: Double
-  /// The sum of squares of each parameter's reduced gradient, in the arena's order.
+  /// The sum of squares of each trainable parameter's reduced gradient, in the arena's order.
   public let parameterSumsOfSquares: [Double]
   /// The time of the reductions during which this rank went on computing.
   /// - Units: seconds.
@@ -25,7 +25,7 @@ public struct BucketReport: Sendable {
   public var norm: Double { sumOfSquares.squareRoot() }
 }
 
-/// Sums the gradients of all ranks, bucket by bucket, while backward still computes.
+/// Sums the gradients of all ranks, bucket by bucket, while backward still computes. What has no gradient is not sent.
 ///
 /// A bucket is handed to the communication thread when the gradients of all its parameters are final, but never
 /// before its predecessor, so that all ranks reduce in one order. With or without overlap the same reductions are
@@ -62,7 +62,7 @@ public final class GradientBuckets {
     precondition(
       memory == nil || memory?.floats == arena.gradients.pointer, "GradientBuckets: the gradients of another arena")
     plan = BucketPlan(
-      starts: arena.parameters.indices.map { arena.range(at: $0).lowerBound }, count: arena.count,
+      starts: arena.trainable.indices.map { arena.range(at: $0).lowerBound }, count: arena.trainableCount,
       bucketBytes: bucketBytes)
     bucketOfParameter = plan.bucketOfParameter
   }
@@ -79,8 +79,8 @@ public final class GradientBuckets {
     guard overlaps, communicator.size > 1 else { return }
     precondition(requests.isEmpty, "GradientBuckets.arm: the step before was not finished")
     isArmed = true
-    pending = plan.buckets.map { bucket in bucket.parameters.filter { !arena.parameters[$0].isFrozen }.count }
-    for (index, parameter) in arena.parameters.enumerated() where !parameter.isFrozen {
+    pending = plan.buckets.map { bucket in bucket.parameters.filter { !arena.trainable[$0].isFrozen }.count }
+    for (index, parameter) in arena.trainable.enumerated() where !parameter.isFrozen {
       parameter.gradientReady = { [weak self] _ in self?.gradientIsFinal(index) }
     }
   }
@@ -93,7 +93,7 @@ public final class GradientBuckets {
     if communicator.size > 1 {
       while requests.count < count { hand(requests.count) }
     }
-    var sums = [Double](repeating: 0, count: arena.parameters.count)
+    var sums = [Double](repeating: 0, count: arena.trainable.count)
     var waitSeconds = 0.0
     var busySeconds = 0.0
     for (number, bucket) in plan.buckets.enumerated() {
@@ -116,14 +116,14 @@ public final class GradientBuckets {
     // In the arena's order, so that the total does not depend on the cut into buckets.
     let broken = sums.indices.filter { !sums[$0].isFinite }
     return BucketReport(
-      nonFinite: broken.map(nonFiniteCount).reduce(0, +), nonFiniteNames: broken.map { arena.parameters[$0].name },
+      nonFinite: broken.map(nonFiniteCount).reduce(0, +), nonFiniteNames: broken.map { arena.trainable[$0].name },
       sumOfSquares: sums.reduce(0, +), parameterSumsOfSquares: sums,
       hiddenSeconds: max(0, busySeconds - waitSeconds), waitSeconds: waitSeconds)
   }
 
   private func gradientIsFinal(_ index: Int) {
     let bucket = bucketOfParameter[index]
-    precondition(pending[bucket] > 0, "GradientBuckets: \(arena.parameters[index].name) was final twice in a pass")
+    precondition(pending[bucket] > 0, "GradientBuckets: \(arena.trainable[index].name) was final twice in a pass")
     pending[bucket] -= 1
     while requests.count < count, pending[requests.count] == 0 { hand(requests.count) }
   }
@@ -138,7 +138,7 @@ public final class GradientBuckets {
   private func disarm() {
     guard isArmed else { return }
     isArmed = false
-    for parameter in arena.parameters { parameter.gradientReady = nil }
+    for parameter in arena.trainable { parameter.gradientReady = nil }
   }
 
   // The square of a float always fits a double, so only a broken value makes a sum of squares not finite.

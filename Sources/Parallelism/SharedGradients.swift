@@ -18,7 +18,7 @@ public struct SharedGradients: Sendable {
   /// - Collective: all ranks, with arenas of one layout.
   public init(of arena: ParameterArena, _ communicator: Communicator) throws(Failure) {
     do throws(Failure) {
-      memory = try communicator.nodeMemory(floats: arena.count)
+      memory = try communicator.nodeMemory(floats: arena.trainableCount)
       obstacle = nil
     } catch {
       guard error.code == .unavailable else { throw error }

@@ -55,6 +55,31 @@ final class NewestAndRetentionTests: CollectiveTestCase {
     XCTAssertEqual(nowhere.rejected, [])
   }
 
+  func testTheOrderOfStagesDecidesBeforeTheStep() throws {
+    let world = try sharedCommunicator()
+    let run = try sharedDirectory(world)
+    let mae = try save([50, 100], "\(run)/checkpoints/mae", world)
+    let head = try save([20, 50], "\(run)/checkpoints/head", world)
+    let old = try save([900], "\(run)/checkpoints/old", world)
+    func newest(_ stages: [String]) throws -> String? {
+      try CheckpointReader.newestValid(in: run, stages: stages, communicator: world).path
+    }
+    XCTAssertEqual(try newest(["mae", "head", "tune"]), head[1], "a later stage is newer whatever its step")
+    XCTAssertEqual(try newest(["head", "mae"]), mae[1])
+    XCTAssertEqual(try newest([]), old[0])
+    XCTAssertEqual(
+      try CheckpointReader.newestValid(inStage: "\(run)/checkpoints/mae", communicator: world).path, mae[1])
+    XCTAssertEqual(CheckpointReader.newestNamed(inStage: "\(run)/checkpoints/mae")?.step, 100)
+    XCTAssertNil(CheckpointReader.newestNamed(inStage: "\(run)/checkpoints/tune"))
+
+    try world.barrier()
+    if world.rank == 0 { for path in head + [mae[1]] { try spoil(path) } }
+    try world.barrier()
+    let left = try CheckpointReader.newestValid(in: run, stages: ["mae", "head"], communicator: world)
+    XCTAssertEqual(left.path, mae[0], "what is not of a stage counts as older")
+    XCTAssertEqual(left.rejected.map(\.path), [head[1], head[0], mae[1]])
+  }
+
   func testRetentionGoesByStepNumber() throws {
     let world = try sharedCommunicator()
     let stage = "\(try sharedDirectory(world))/checkpoints/pretrain"

@@ -108,5 +108,6 @@ func sampleHeader(step: Int, worldSize: Int = 1) -> CheckpointHeader {
   CheckpointHeader(
     step: step, epoch: Double(step) / 8, imagesSeen: step * 64, seed: UInt64.max - 3, globalBatch: 64,
     config: "{\"name\": \"test \u{e4}\"}", configHash: "0123abcd", worldSize: worldSize, method: "mae",
-    model: "vit_tiny_patch16_224", versions: [("sslmpi", "0.1"), ("hdf5", "1.10")], extra: [("stage", "pretrain")])
+    stage: "pretrain", model: "vit_tiny_patch16_224", versions: [("sslmpi", "0.1"), ("hdf5", "1.10")],
+    extra: [("data", "images")])
 }

@@ -53,7 +53,7 @@ final class StepRecordTests: CollectiveTestCase {
           "weights_before/blocks.0.attn.qkv.weight f32 [2, 3]",
         ])
       XCTAssertEqual(
-        try file.attributes().map(\.name), ["config", "format", "method", "seed", "step", "world_size"])
+        try file.attributes().map(\.name), ["config", "format", "method", "seed", "stage", "step", "world_size"])
       XCTAssertEqual(try file.attribute("format"), .string("sslmpi-step-1"))
       XCTAssertEqual(try file.attribute("world_size"), .int(Int64(world.size)))
       XCTAssertEqual(try file.attributes(of: "schedule").map(\.name), ["lr", "weight_decay"])

@@ -204,6 +204,57 @@ final class GradientBucketsTests: XCTestCase {
     }
   }
 
+  /// What was frozen when the arena was made is not sent: the sums of the others are those of an arena without it.
+  func testParametersWithoutGradientsAreNotSent() throws {
+    let communicator = try World.start().communicator
+    func arena(_ shapes: [(Int, Shape)], freezing frozen: Set<Int>) -> ParameterArena {
+      ParameterArena(shapes.map { Parameter(name: "p\($0)", shape: $1, isFrozen: frozen.contains($0)) })
+    }
+    let shapes = Array(Self.shapes.enumerated())
+    let kept = [1, 2, 4, 6]
+    for shares in [false, true] {
+      if shares { try communicator.chooseAllReduce(.auto) }
+      let results = try [
+        arena(shapes.map { ($0, $1) }, freezing: [0, 3, 5]), arena(kept.map { ($0, Self.shapes[$0]) }, freezing: []),
+      ]
+      .map { arena in
+        XCTAssertEqual(arena.trainable.map(\.name), kept.map { "p\($0)" })
+        let shared = shares ? try SharedGradients(of: arena, communicator) : nil
+        let buckets = GradientBuckets(arena: arena, communicator: communicator, bucketBytes: 1000, shared: shared)
+        XCTAssertEqual(buckets.bucketBytes.reduce(0, +), 4 * arena.trainableCount)
+        buckets.arm()
+        for (place, index) in kept.enumerated().reversed() {
+          let parameter = arena.trainable[place]
+          write(gradient(index, rank: communicator.rank), to: parameter.gradient)
+          parameter.gradientReady?(parameter)
+        }
+        let report = try buckets.finish()
+        XCTAssertEqual(report.parameterSumsOfSquares.count, kept.count)
+        XCTAssertEqual(report.nonFiniteNames, [])
+        return (bits(arena), report.sumOfSquares)
+      }
+      XCTAssertEqual(results[0].0, results[1].0)
+      XCTAssertEqual(results[0].1, results[1].1)
+      XCTAssertTrue(results[0].0.contains { $0 != 0 })
+    }
+    try communicator.chooseAllReduce(.mpi)
+  }
+
+  /// A model of which nothing is trained has nothing to send, also where sums travel through shared memory.
+  func testAnArenaWithoutGradients() throws {
+    let communicator = try World.start().communicator
+    for wish in [AllReduceWish.auto, .mpi] {
+      try communicator.chooseAllReduce(wish)
+      let arena = ParameterArena([Parameter(name: "p", shape: [5], isFrozen: true)])
+      let shared = try SharedGradients(of: arena, communicator)
+      let buckets = GradientBuckets(arena: arena, communicator: communicator, shared: shared)
+      buckets.arm()
+      let report = try buckets.finish()
+      XCTAssertEqual(buckets.count, 0)
+      XCTAssertEqual(report.sumOfSquares, 0)
+    }
+  }
+
   func testBrokenValueOnOneRankIsSeenByAll() throws {
     let communicator = try World.start().communicator
     for culprit in 0..<communicator.size {
