@@ -38,6 +38,9 @@ public struct MAEDecoder {
   private let prediction: Linear
   private let positions: Tensor
 
+  /// Whether a parameter belongs to the decoder, by its name.
+  public static func owns(_ name: String) -> Bool { name.hasPrefix("decoder.") }
+
   /// Declares `decoder.embed`, `decoder.mask_token`, `decoder.blocks.N`, `decoder.norm` and `decoder.pred`.
   ///
   /// - Parameters:

@@ -18,6 +18,8 @@ public enum Initialiser: Equatable, Sendable {
   case uniform(bound: Double)
   /// U(-a, a) with a = sqrt(6 / (fanIn + fanOut)).
   case xavierUniform(fanIn: Int, fanOut: Int)
+  /// The sine-cosine positions of a grid; the parameter ends with [grid * grid, width].
+  case sinCosPositions(grid: Int)
 
   /// Fills `values`, drawing from the stream of `name`.
   func fill(_ values: Tensor, name: String, seed: UInt64) {
@@ -25,6 +27,8 @@ public enum Initialiser: Equatable, Sendable {
     case .zeros: values.fill(0)
     case .ones: values.fill(1)
     case .constant(let value): values.fill(value)
+    case .sinCosPositions(let grid):
+      values.assign(Layers.sinCosPositions(width: values.shape.dims.last ?? 0, grid: grid))
     case .normal(let std): draw(values, name, seed) { Float(std * $0.normal()) }
     case .uniform(let bound): draw(values, name, seed) { Float($0.uniform(-bound..<bound)) }
     case .xavierUniform(let fanIn, let fanOut):
@@ -45,6 +49,8 @@ public enum Initialiser: Equatable, Sendable {
 ///
 /// Layers declare what they own in their initialisers; `build()` then allocates and fills everything at once.
 public final class ModelBuilder {
+  /// Which parameters, by full name, are frozen from their declaration on and have no gradient; none by default.
+  public var freezes: (String) -> Bool = { _ in false }
   /// What the blocks that are declared here compute again in backward.
   let recompute: Recompute
   private let seed: UInt64
@@ -62,10 +68,15 @@ public final class ModelBuilder {
   public var parameterCount: Int { declared.reduce(0) { $0 + $1.parameter.shape.count } }
 
   /// Declares a parameter under the current scope; it can be used once `build()` has run.
-  public func parameter(_ name: String, _ shape: Shape, _ initialiser: Initialiser) -> Parameter {
+  ///
+  /// - Parameters:
+  ///   - isFrozen: never trained, whatever `freezes` says.
+  public func parameter(
+    _ name: String, _ shape: Shape, _ initialiser: Initialiser, isFrozen: Bool = false
+  ) -> Parameter {
     let fullName = (path + [name]).joined(separator: ".")
     precondition(names.insert(fullName).inserted, "ModelBuilder: parameter \(fullName) is declared twice")
-    let parameter = Parameter(name: fullName, shape: shape)
+    let parameter = Parameter(name: fullName, shape: shape, isFrozen: isFrozen || freezes(fullName))
     declared.append((parameter, initialiser))
     return parameter
   }

@@ -1,3 +1,4 @@
+import Basics
 import Tensors
 
 /// Whole numbers that live as long as their owner: queue ids, pointers, counters.
@@ -39,6 +40,8 @@ public struct NamedState: Sendable {
     case floats(Tensor)
     /// Whole numbers.
     case integers(IntegerBlock)
+    /// Rows of which a rank may hold a part only, each rank another one.
+    case global(ScatteredRows)
   }
 
   /// The name in the checkpoint, for example `teacher/blocks.0.attn.qkv.weight`.
@@ -60,5 +63,16 @@ public struct NamedState: Sendable {
     self.name = name
     shape = [numbers.count]
     payload = .integers(numbers)
+  }
+
+  /// A state of rows that ranks hold between them. The shape begins with their count.
+  public init(_ name: String, shape: [Int], _ rows: ScatteredRows) {
+    let rowBytes = shape.dropFirst().reduce(rows.element == .float32 ? 4 : 8, *)
+    precondition(
+      shape.first == rows.count && rowBytes == rows.rowBytes,
+      "NamedState: \(name) \(shape) with \(rows.count) rows of \(rows.rowBytes) bytes")
+    self.name = name
+    self.shape = shape
+    payload = .global(rows)
   }
 }

@@ -1,3 +1,11 @@
+/// Where the positions of the patches come from.
+public enum PositionKind: String, CaseIterable, Sendable {
+  /// The fixed sine-cosine table, which no file needs to hold.
+  case sinCos = "sincos"
+  /// A parameter `pos_embed` that is not trained: the table of an imported model.
+  case stored
+}
+
 /// The size of a Vision Transformer.
 public struct ViTConfiguration: Equatable, Sendable {
   /// Width of a token (D).
@@ -14,6 +22,8 @@ public struct ViTConfiguration: Equatable, Sendable {
   public var inChans: Int
   /// Width of the hidden layer of a block's MLP over D.
   public var mlpRatio: Int
+  /// Where the positions come from.
+  public var positions = PositionKind.sinCos
 
   /// A free size.
   public init(

@@ -1,6 +1,7 @@
 import Autodiff
 import Basics
 import Layers
+import Optimizers
 import Pipeline
 import Settings
 import Tensors
@@ -12,20 +13,51 @@ import Tensors
 /// - Source: He et al., CVPR 2022; spec mae-ct section 2.
 final class MAE: Method {
   static let name = "mae"
-  static let couplesBatch = false
   let views: ViewPlan
   private let encoder: ViT
   private let decoder: MAEDecoder
   private let options: MAEOptions
   private let cost: ForwardCost
+  private let joint: JointContrast?
+  private var arena: ParameterArena?
 
   init(_ context: MethodContext) throws {
     options = try MAEOptions(context)
     views = try ViewPlan(context, count: context.settings.augment.views)
     encoder = ViT(context.vit, context.builder)
     decoder = MAEDecoder(context.decoder, of: context.vit, context.builder)
+    joint = try JointContrast(context, pool: options.pool)
+    try context.requireOneRule(exceptHead: joint != nil)
     let visible = Mask.kept(of: context.vit.tokens, ratio: options.maskRatio)
     cost = context.vit.cost(visible: visible) + context.decoder.cost(of: context.vit, visible: visible)
+  }
+
+  /// Only the joint form does: its head looks at the whole batch.
+  var couplesBatch: Bool { joint != nil }
+
+  func attach(to arena: ParameterArena) throws {
+    self.arena = arena
+    joint?.attach(to: arena)
+  }
+
+  func open() throws { try joint?.open() }
+  func afterUpdate(_ step: StepContext) throws { try joint?.afterUpdate() }
+  func schedule(at step: StepContext) -> [(name: String, value: Double)] { joint?.schedule(at: step) ?? [] }
+  var state: [NamedState] { joint?.state ?? [] }
+  func didInherit(_ parts: [String]) { joint?.didInherit() }
+
+  /// The encoder, which a run cannot start without, the decoder, which imported models often lack, then the head.
+  var heritage: [Heritage] {
+    guard let arena else { return [] }
+    let own = NNCLR.others(arena)
+    return [
+      Heritage(part: "encoder", parameters: own.filter { !MAEDecoder.owns($0.name) }, isRequired: true),
+      Heritage(part: "decoder", parameters: own.filter { MAEDecoder.owns($0.name) }, isRequired: false),
+    ] + (joint?.heritage ?? [])
+  }
+
+  func parameterGroups(_ arena: ParameterArena) -> [ParameterGroup] {
+    joint?.parameterGroups(arena) ?? ParameterGroup.split(arena)
   }
 
   func loss(_ batch: Batch, at step: StepContext) throws -> LossReport {
@@ -35,11 +67,16 @@ final class MAE: Method {
     let predicted = decoder.removedPatches(latent, mask)  // [B, L - k, d]
     let removed = [Float](repeating: 1, count: mask.images * mask.removedCount)
     let loss = maskedPatchLoss(predicted, target: target(images, mask), mask: removed)
-    return LossReport(total: loss, parts: [("reconstruction", Double(loss.value.item))])
+    let report = LossReport(total: loss, parts: [("reconstruction", Double(loss.value.item))])
+    return try joint?.added(to: report, encoder.pooled(latent, options.pool), batch, at: step) ?? report
   }
 
   func encode(_ images: Tensor) -> Tensor {
     encoder.features(images, pool: options.pool)  // [B, D]
+  }
+
+  func headFeatures(_ images: Tensor) -> Tensor? {
+    joint?.headFeatures(encoder.features(images, pool: options.pool))  // [B, d]
   }
 
   var flopsPerImage: Double { Double(views.views.count) * cost.trainingFlops }
@@ -92,21 +129,18 @@ final class MAE: Method {
 }
 
 /// The section `mae:`.
-private struct MAEOptions {
-  let maskRatio: Double
-  let normalizesTargets: Bool
+package struct MAEOptions {
+  package let maskRatio: Double
+  package let normalizesTargets: Bool
   let pool: Pooling
 
-  init(_ context: MethodContext) throws {
-    let section = context.section
+  package init(_ context: MethodContext) throws {
+    let section = context.section("mae")
     maskRatio = try section.double(
       "mask_ratio", default: 0.75, in: 0.0...0.99, "part of the patches that is removed")
     normalizesTargets = try section.bool(
       "norm_pix_loss", default: true, "predict patches of mean 0 and variance 1 instead of pixels")
-    let chosen = try section.choice(
-      "pool", default: "auto", ["auto"] + Pooling.allCases.map(\.rawValue),
-      "evaluation features; auto is cls for 1024 and wider, mean_patch otherwise")
-    pool = Pooling(rawValue: chosen) ?? (context.vit.width >= 1024 ? .classToken : .meanPatch)
+    pool = try Pooling(context, section)
     let kept = Mask.kept(of: context.vit.tokens, ratio: maskRatio)
     guard kept > 0, kept < context.vit.tokens else {
       throw section.failure(

@@ -7,35 +7,6 @@ import Pipeline
 import Settings
 import Tensors
 
-/// What a method is made from.
-public struct MethodContext {
-  /// The settings of the run.
-  public let settings: RunSettings
-  /// The method's own section: `mae:` for MAE.
-  public let section: Section
-  /// The ranks of the run, for statistics over the global batch.
-  public let communicator: Communicator
-  /// Takes the parameters of the trained model; the trainer builds the arena from it.
-  public let builder: ModelBuilder
-  /// The encoder's size.
-  public let vit: ViTConfiguration
-  /// The decoder's size.
-  public let decoder: DecoderConfiguration
-
-  /// Resolves the model's sizes from the settings.
-  ///
-  /// - Throws: bad config when the model's name is unknown or its sizes do not fit.
-  public init(settings: RunSettings, section: Section, communicator: Communicator) throws(Failure) {
-    self.settings = settings
-    self.section = section
-    self.communicator = communicator
-    builder = ModelBuilder(
-      seed: settings.seed, recompute: Recompute(rawValue: settings.train.recompute) ?? .none)
-    vit = try ViTConfiguration(settings.model)
-    decoder = try DecoderConfiguration(settings.model)
-  }
-}
-
 /// One step as a method sees it. Everything follows from the step's index, never from the rank or the time.
 public struct StepContext {
   /// Updates made before this one.
@@ -81,11 +52,60 @@ public struct LossReport {
   public let total: Variable
   /// Named parts in a fixed order, each a mean over the block.
   public let parts: [(name: String, value: Double)]
+  /// What else is worth watching, the same names in the same order on every rank; written to the metrics under them.
+  public let observations: [Observation]
 
   /// A report.
-  public init(total: Variable, parts: [(name: String, value: Double)]) {
+  public init(
+    total: Variable, parts: [(name: String, value: Double)], observations: [Observation] = []
+  ) {
     self.total = total
     self.parts = parts
+    self.observations = observations
+  }
+}
+
+/// Something worth watching: a mean over those images of all ranks that have it; not a number when none has.
+public struct Observation: Sendable {
+  /// The name in the metrics.
+  public let name: String
+  /// The sum over this rank's images that have it.
+  public let sum: Double
+  /// How many that are.
+  public let count: Int
+
+  /// An observation of some values of this rank.
+  public init(_ name: String, _ values: [Double]) {
+    self.init(name, sum: values.reduce(0, +), count: values.count)
+  }
+
+  /// An observation whose values are summed already.
+  public init(_ name: String, sum: Double, count: Int) {
+    self.name = name
+    self.sum = sum
+    self.count = count
+  }
+}
+
+/// A part of what a stage takes over from the checkpoint that it starts from.
+///
+/// A part is taken over whole, when everything it names is in the file and fits, or not at all.
+public struct Heritage {
+  /// A name for messages, for example `encoder`.
+  public let part: String
+  /// Weights; in the file `student/NAME`.
+  public let parameters: [Parameter]
+  /// Further state under its own names; its memory is filled.
+  public let state: [NamedState]
+  /// Whether a checkpoint without this part cannot be started from.
+  public let isRequired: Bool
+
+  /// Names a part.
+  public init(part: String, parameters: [Parameter], state: [NamedState] = [], isRequired: Bool) {
+    self.part = part
+    self.parameters = parameters
+    self.state = state
+    self.isRequired = isRequired
   }
 }
 
@@ -96,13 +116,17 @@ public struct LossReport {
 public protocol Method: AnyObject {
   /// The name in configuration files.
   static var name: String { get }
-  /// Whether images of a batch influence each other (BatchNorm, contrast, Sinkhorn): refuses `train.micro_batch`.
-  static var couplesBatch: Bool { get }
 
   /// Declares the model in `context.builder`. Nothing may be read from a parameter yet.
   init(_ context: MethodContext) throws
   /// Called once when the arena stands: copies teachers, freezes parts.
   func attach(to arena: ParameterArena) throws
+  /// Called once after `attach` on all ranks together: makes what ranks share, such as a queue. Collective.
+  func open() throws
+  /// Whether images of a batch influence each other (BatchNorm, contrast, Sinkhorn): refuses `train.micro_batch`.
+  var couplesBatch: Bool { get }
+  /// What the user should know before the first step, for a run over so many images.
+  func warnings(images: Int) -> [String]
 
   /// The views of each image, each with its own size and augmentation.
   var views: ViewPlan { get }
@@ -113,8 +137,15 @@ public protocol Method: AnyObject {
   /// Moves what moves after the update: teachers, queue, codebook, centres. Collective when the method says so.
   func afterUpdate(_ step: StepContext) throws
 
+  /// What a step depends on besides learning rate and weight decay, for its record: temperatures, momenta.
+  func schedule(at step: StepContext) -> [(name: String, value: Double)]
   /// State without gradient, equal on all ranks; saved, restored and compared.
   var state: [NamedState] { get }
+  /// What a fresh run takes over from the checkpoint it starts from (`from`, `--init-from`); none (the default) stands
+  /// for all parameters as one required part, `model`.
+  var heritage: [Heritage] { get }
+  /// Called once before the first step of a fresh run, with the parts that were taken over: averages begin here.
+  func didInherit(_ parts: [String])
   /// The groups the optimiser updates.
   func parameterGroups(_ arena: ParameterArena) -> [ParameterGroup]
   /// How gradients are clipped when `train.clip_grad` gives a limit.
@@ -122,6 +153,8 @@ public protocol Method: AnyObject {
 
   /// Evaluation features of unaugmented images [B, 3, S, S] -> [B, D]; no gradient, no randomness.
   func encode(_ images: Tensor) -> Tensor
+  /// The output of the method's head for the same images [B, 3, S, S] -> [B, d], for the health monitor; nil without one.
+  func headFeatures(_ images: Tensor) -> Tensor?
   /// Pictures of the first `count` images of a batch; empty when a method has none.
   func pictures(_ batch: Batch, count: Int, at step: StepContext) throws -> [PictureRow]
   /// Arithmetic of one image with all its views, forward and backward.
@@ -131,16 +164,28 @@ public protocol Method: AnyObject {
 extension Method {
   /// Nothing to do when the arena stands.
   public func attach(to arena: ParameterArena) throws {}
+  /// Ranks share nothing but gradients.
+  public func open() throws {}
+  /// Nothing to say.
+  public func warnings(images: Int) -> [String] { [] }
   /// Nothing moves before the forward pass.
   public func beforeForward(_ step: StepContext) throws {}
   /// Nothing moves after the update.
   public func afterUpdate(_ step: StepContext) throws {}
+  /// Learning rate and weight decay are all.
+  public func schedule(at step: StepContext) -> [(name: String, value: Double)] { [] }
   /// No state without gradient.
   public var state: [NamedState] { [] }
+  /// The whole model.
+  public var heritage: [Heritage] { [] }
+  /// Nothing begins with inherited weights.
+  public func didInherit(_ parts: [String]) {}
   /// Decayed and not decayed parameters.
   public func parameterGroups(_ arena: ParameterArena) -> [ParameterGroup] { ParameterGroup.split(arena) }
   /// All gradients together.
   public func clip(_ limit: Double) -> GradientClip { .globalNorm(limit) }
+  /// No head.
+  public func headFeatures(_ images: Tensor) -> Tensor? { nil }
   /// No pictures.
   public func pictures(_ batch: Batch, count: Int, at step: StepContext) throws -> [PictureRow] { [] }
 }

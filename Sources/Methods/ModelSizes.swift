@@ -16,6 +16,7 @@ extension ViTConfiguration {
     if let patch = model.patch { result.patch = patch }
     if let imgSize = model.imgSize { result.imgSize = imgSize }
     if let inChans = model.inChans { result.inChans = inChans }
+    result.positions = PositionKind(rawValue: model.positions) ?? .sinCos
     if let obstacle = result.obstacle {
       throw Failure(.badConfig, obstacle, at: "model", hint: "change model.width, heads, patch or img_size")
     }
@@ -46,5 +47,18 @@ extension Failure {
     return Failure(
       .badConfig, "there is no \(kind) named '\(name)'", at: place ?? kind,
       hint: "\(suggestion)known: \(known.joined(separator: ", "))")
+  }
+}
+
+extension Pooling {
+  /// The key `pool` of a section: which token stands for an image.
+  ///
+  /// - Throws: bad config for another word.
+  /// - Source: spec mae-ct section 6.
+  init(_ context: MethodContext, _ section: Section) throws(Failure) {
+    let chosen = try section.choice(
+      "pool", default: "auto", ["auto"] + Pooling.allCases.map(\.rawValue),
+      "the vector of an image; auto is cls for widths from 1024 on, mean_patch below")
+    self = Pooling(rawValue: chosen) ?? (context.vit.width >= 1024 ? .classToken : .meanPatch)
   }
 }

@@ -5,9 +5,9 @@ import Tensors
 // Shapes: b images, L patches, k visible ones, d = 3 P^2.
 
 /// Draws what a masked autoencoder saw and predicted.
-struct Reconstruction {
+package struct Reconstruction {
   /// How a prediction of normalised patches becomes pixels.
-  enum Scale {
+  package enum Scale {
     /// The prediction is made of pixels.
     case nothing
     /// The mean statistics of the visible patches of the image.
@@ -23,7 +23,7 @@ struct Reconstruction {
   private let view: ViewSpec
 
   /// - Shapes: images [b, 3, S, S], normalised as the network sees them.
-  init(_ images: Tensor, mask: Mask, patch: Int, view: ViewSpec) {
+  package init(_ images: Tensor, mask: Mask, patch: Int, view: ViewSpec) {
     self.images = images
     self.mask = mask
     self.patch = patch
@@ -32,14 +32,14 @@ struct Reconstruction {
   }
 
   /// The input with every removed patch at the mean colour.
-  func masked() -> Tensor {
+  package func masked() -> Tensor {
     drawn { _, _, target in target.fill(0) }
   }
 
   /// The input with every removed patch replaced by its prediction.
   ///
   /// - Shapes: predicted [b, L, d] -> [b, 3, S, S].
-  func pasted(_ predicted: Tensor, scaledBy scale: Scale) -> Tensor {
+  package func pasted(_ predicted: Tensor, scaledBy scale: Scale) -> Tensor {
     let visible = visibleStatistics()
     return drawn { image, row, target in
       let length = target.count

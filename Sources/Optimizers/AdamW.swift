@@ -11,9 +11,9 @@ import Tensors
 ///
 /// - Source: Loshchilov and Hutter, 2019; the order of operations of PyTorch's `AdamW`.
 public final class AdamW: Optimizer {
-  /// The averages of the gradients, in the arena's layout.
+  /// The averages of the gradients, in their layout.
   public let firstMoment: Tensor
-  /// The averages of the squared gradients, in the arena's layout.
+  /// The averages of the squared gradients, in the layout of the gradients.
   public let secondMoment: Tensor
   private let counts: IntegerBlock
   private let arena: ParameterArena
@@ -31,7 +31,8 @@ public final class AdamW: Optimizer {
 
   private static let pieceLength = 1 << 14
 
-  /// An optimiser with zero moments. A parameter may be in one group only; one in none is never updated.
+  /// An optimiser with zero moments. A parameter may be in one group only; one in none is never updated. Those without
+  /// a gradient are in none.
   public init(arena: ParameterArena, groups: [ParameterGroup], betas: (Double, Double), eps: Double = 1e-8) {
     self.arena = arena
     self.groups = groups
@@ -39,14 +40,14 @@ public final class AdamW: Optimizer {
     self.eps = eps
     firstMoment = arena.emptyBlock()
     secondMoment = arena.emptyBlock()
-    counts = IntegerBlock(repeating: 0, count: arena.parameters.count)
-    let places = Dictionary(uniqueKeysWithValues: arena.parameters.enumerated().map { ($1.name, $0) })
+    counts = IntegerBlock(repeating: 0, count: arena.trainable.count)
+    let places = Dictionary(uniqueKeysWithValues: arena.trainable.enumerated().map { ($1.name, $0) })
     var taken: Set<String> = []
     var pieces: [Piece] = []
     for (group, members) in groups.enumerated() {
       for parameter in members.parameters {
         guard let place = places[parameter.name] else {
-          preconditionFailure("AdamW: \(parameter.name) of group \(members.name) is not in the arena")
+          preconditionFailure("AdamW: \(parameter.name) of group \(members.name) is not in the arena, or frozen there")
         }
         precondition(taken.insert(parameter.name).inserted, "AdamW: \(parameter.name) is in two groups")
         let slice = arena.range(at: place)
@@ -65,8 +66,8 @@ public final class AdamW: Optimizer {
   /// `optimizer/m/NAME` and `optimizer/v/NAME` of every grouped parameter, and `optimizer/updates`.
   public var state: [NamedState] {
     let members = Set(pieces.map(\.parameter)).sorted()
-    return members.map { NamedState("optimizer/m/\(arena.parameters[$0].name)", arena.slice(firstMoment, at: $0)) }
-      + members.map { NamedState("optimizer/v/\(arena.parameters[$0].name)", arena.slice(secondMoment, at: $0)) }
+    return members.map { NamedState("optimizer/m/\(arena.trainable[$0].name)", arena.slice(firstMoment, at: $0)) }
+      + members.map { NamedState("optimizer/v/\(arena.trainable[$0].name)", arena.slice(secondMoment, at: $0)) }
       + [NamedState("optimizer/updates", counts)]
   }
 

@@ -22,7 +22,7 @@ public enum GradientClip: Equatable, Sendable {
     case .none: return 1
     case .globalNorm(let limit): return Self.factor(sumOfSquares, limit)
     case .perTensor(let limit):
-      for index in arena.parameters.indices {
+      for index in arena.trainable.indices {
         let gradient = arena.slice(arena.gradients, at: index)
         let factor = Self.factor(Kernels.sumOfSquares(gradient.pointer, count: gradient.count), limit)
         if factor < 1 { Kernels.scale(gradient.pointer, count: gradient.count, by: factor) }

@@ -47,4 +47,20 @@ public struct ParameterGroup {
       ParameterGroup("no_decay", trainable.filter { !decays($0) }, decays: false),
     ]
   }
+
+  /// Those of `parameters` that are trained, in two groups `NAME.decay` and `NAME.no_decay`.
+  ///
+  /// - Parameters:
+  ///   - rateScale: multiplies the run's learning rate: a head whose base rate is not that of the encoder.
+  ///   - ownDecay: the weight decay of those that decay, instead of the run's.
+  public static func split(
+    _ name: String, _ parameters: [Parameter], rateScale: Double = 1, ownDecay: Double? = nil
+  ) -> [ParameterGroup] {
+    let trained = parameters.filter { !$0.isFrozen }
+    return [
+      ParameterGroup(
+        "\(name).decay", trained.filter(decays), decays: true, rateScale: rateScale, ownDecay: ownDecay),
+      ParameterGroup("\(name).no_decay", trained.filter { !decays($0) }, decays: false, rateScale: rateScale),
+    ]
+  }
 }

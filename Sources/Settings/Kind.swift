@@ -45,15 +45,15 @@ struct Kind<Value> {
 }
 
 extension Kind {
-  /// A kind that plain text is turned into, checked by `read`.
+  /// A kind that plain text is turned into, checked by `read`; in quotes as well if it is shown as a text.
   private static func plain(
-    _ name: String, allowed: String = "", unit: String = "", show: @escaping (Value) -> JSON,
-    read: @escaping (String) -> Value?
+    _ name: String, allowed: String = "", unit: String = "", inQuotes: Bool = false,
+    show: @escaping (Value) -> JSON, read: @escaping (String) -> Value?
   ) -> Kind {
     Kind(
       name: name, allowed: allowed, unit: unit, show: show,
       parse: { (raw, path, place) throws(Failure) in
-        guard case .scalar(let text, quoted: false) = raw, let value = read(text) else {
+        guard case .scalar(let text, let isQuoted) = raw, inQuotes || !isQuoted, let value = read(text) else {
           throw .wrongType(path, expected: name, found: raw, at: place)
         }
         return value
@@ -104,7 +104,7 @@ extension Kind<Double> {
 
   static var seconds: Kind {
     Kind.plain(
-      "a time such as 90 s, 10 min, 2 h or 23:45:00", unit: "seconds",
+      "a time such as 90 s, 10 min, 2 h or 23:45:00", unit: "seconds", inQuotes: true,
       show: { .string("\(Settings.plain($0)) s") }, read: durationInSeconds)
   }
 }
@@ -168,9 +168,9 @@ extension Kind<String> {
       })
   }
 
-  static func path(environment: [String: String]) -> Kind {
+  static func path(environment: [String: String], name: String) -> Kind {
     Kind(
-      name: "a data address", allowed: "", unit: "", show: JSON.string,
+      name: name, allowed: "", unit: "", show: JSON.string,
       parse: { (raw, path, place) throws(Failure) in
         var rest = try Kind.string.parse(raw, path, place)[...]
         var result = ""

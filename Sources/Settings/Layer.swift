@@ -32,6 +32,8 @@ struct Leaf: Equatable {
 struct Layer {
   private(set) var leaves: [(path: String, leaf: Leaf)] = []
   private(set) var sections: [(path: String, origin: String)] = []
+  /// The stages in the order of the list `stages:`; nil when the source has no such list.
+  private(set) var listedStages: [(name: String, origin: String)]?
   private var seen: [String: String] = [:]
 
   /// The keys of YAML text.
@@ -77,6 +79,7 @@ struct Layer {
       let inner = try Layer(yaml: "\(path): \(text)", name: origin ?? "command line", origin: origin ?? override)
       for (path, leaf) in inner.leaves { try add(path, leaf) }
       sections += inner.sections
+      listedStages = inner.listedStages
     } else {
       try add(path, Leaf(value: .scalar(text, quoted: false), origin: origin ?? override))
     }
@@ -108,12 +111,13 @@ struct Layer {
   }
 
   private mutating func add(
-    _ mapping: Node.Mapping, under prefix: String, origin: (Mark?) -> String
+    _ mapping: Node.Mapping, under prefix: String, without skipped: String? = nil, origin: (Mark?) -> String
   ) throws(Failure) {
     for (keyNode, node) in mapping {
       guard let key = keyNode.scalar?.string, !key.isEmpty else {
         throw Failure(.badConfig, "a key must be plain text", at: origin(keyNode.mark))
       }
+      if key == skipped { continue }
       let path = prefix.isEmpty ? key : "\(prefix).\(key)"
       let place = origin(keyNode.mark)
       if key.contains(".") { try addParents(of: path, origin: place) }
@@ -121,6 +125,8 @@ struct Layer {
       case .mapping(let inner):
         sections.append((path, place))
         try add(inner, under: path, origin: origin)
+      case .sequence(let sequence) where path == StagePath.section:
+        try addStages(sequence, at: place, origin: origin)
       case .sequence(let sequence):
         var elements: [String] = []
         for element in sequence {
@@ -139,8 +145,54 @@ struct Layer {
     }
   }
 
+  /// The list `stages:`: names, or keys of a stage with its name among them.
+  private mutating func addStages(
+    _ list: Node.Sequence, at place: String, origin: (Mark?) -> String
+  ) throws(Failure) {
+    var listed: [(name: String, origin: String)] = []
+    for element in list {
+      let here = origin(element.mark)
+      guard let name = (element.mapping.map { $0["name"] } ?? element)?.scalar?.string, StagePath.canName(name) else {
+        throw Failure(
+          .badConfig, "an element of 'stages' must be a name, or the keys of a stage with 'name: NAME' among them",
+          at: here, hint: "write stages: [mae, head], or below each other - name: mae, then its keys")
+      }
+      if let first = listed.first(where: { $0.name == name }) {
+        throw Failure(
+          .badConfig, "the stage '\(name)' is listed twice", at: here, hint: "the first one is at \(first.origin)")
+      }
+      listed.append((name, here))
+      if let keys = element.mapping { try add(keys, under: "stages.\(name)", without: "name", origin: origin) }
+    }
+    guard !listed.isEmpty else { throw Failure(.badConfig, "'stages' lists no stage", at: place) }
+    listedStages = listed
+  }
+
+  /// Refuses what cannot be said of a stage; true when there is nothing to keep.
+  private mutating func isSettled(_ path: String, _ leaf: Leaf) throws(Failure) -> Bool {
+    if path == StagePath.section {
+      throw Failure(
+        .badConfig, "'stages' must be a list, found \(leaf.value.text)", at: leaf.origin,
+        hint: "write stages: [mae, head], or on the command line stages=[mae,head]")
+    }
+    guard let place = StagePath(path) else { return false }
+    if place.key.isEmpty, leaf.value.isNull {
+      sections.append((path, leaf.origin))
+      return true
+    }
+    guard !place.key.isEmpty, !StagePath.isShared(place.key) else {
+      throw Failure(
+        .badConfig,
+        place.key.isEmpty
+          ? "'\(path)' is a stage: its keys belong below it" : "'\(path)' is the same for all stages of a run",
+        at: leaf.origin, hint: "write for example stages.\(place.stage).epochs=20")
+    }
+    return false
+  }
+
   private mutating func add(_ path: String, _ leaf: Leaf) throws(Failure) {
     let (path, leaf) = SettingsTree.canonical(path, leaf)
+    if try isSettled(path, leaf) { return }
     if let first = seen[path] {
       throw Failure(.badConfig, "'\(path)' is set twice", at: leaf.origin, hint: "the first one is at \(first)")
     }

@@ -2,6 +2,9 @@ import Basics
 
 /// The settings of a run that every method shares. A method reads its own section itself.
 public struct RunSettings: Sendable {
+  /// The method of settings that name none.
+  public static let defaultMethod = "mae"
+
   /// The name of the run and of its directory.
   public let name: String
   /// The name of the method.
@@ -34,9 +37,23 @@ public struct RunSettings: Sendable {
   /// - Parameter isTemplate: data and length may still be missing, because nothing will run: for `config explain`.
   /// - Throws: bad config. What is misspelt is reported before what is missing.
   public init(from tree: SettingsTree, isTemplate: Bool = false) throws(Failure) {
+    try self.init(reading: tree, isTemplate: isTemplate, isStored: false)
+  }
+
+  /// Reads the settings that a checkpoint keeps, of a run or of a stage. What they say besides, for its method or in
+  /// another version of the program, is passed over.
+  ///
+  /// - Parameter text: YAML or JSON.
+  /// - Throws: bad config for a value that is wrong.
+  public init(stored text: String, named name: String) throws(Failure) {
+    try self.init(reading: try SettingsTree.parse(text, named: name), isTemplate: true, isStored: true)
+  }
+
+  private init(reading tree: SettingsTree, isTemplate: Bool, isStored: Bool) throws(Failure) {
     let root = tree.section("")
     let givenName = try root.optionalString("name", "name of the run and of its directory; method and model by default")
-    method = try root.string("method", default: "mae", "pre-training method; see sslmpi list methods")
+    method = try root.string(
+      "method", default: RunSettings.defaultMethod, "pre-training method; see sslmpi list methods")
     seed = UInt64(try root.int("seed", default: 0, in: 0..., "first key of every random draw"))
     model = try ModelSettings(tree.section("model"))
     let source = tree.section("data")
@@ -53,7 +70,7 @@ public struct RunSettings: Sendable {
     data = try DataSettings(source, train: train ?? "")
     name = givenName ?? "\(method)-\(model.arch)"
 
-    try tree.rejectUnknownOutsideMethods()
+    if !isStored { try tree.rejectUnknownOutsideMethods() }
     try RunSettings.checkName(name, root)
     guard !isTemplate else { return }
     try self.train.checkLength(tree.section("train"))
@@ -79,6 +96,8 @@ public struct ModelSettings: Sendable {
   public let arch: String
   /// Replace single sizes of `arch`.
   public let width, depth, heads, patch, imgSize, inChans: Int?
+  /// Where the positions of the patches come from: `sincos`, `stored`.
+  public let positions: String
   /// The decoder of methods that have one.
   public let decoder: DecoderSettings
 
@@ -94,6 +113,9 @@ public struct ModelSettings: Sendable {
     patch = try size("patch", "side of a patch", unit: "pixels")
     imgSize = try size("img_size", "side of the square input", unit: "pixels")
     inChans = try size("in_chans", "channels of the input")
+    positions = try section.choice(
+      "pos_embed", default: "sincos", ["sincos", "stored"],
+      "positions of the patches; stored for a model imported with a table of its own, which is not trained")
     decoder = try DecoderSettings(section.section("decoder"))
   }
 }
@@ -149,6 +171,8 @@ public struct AugmentSettings: Sendable {
   public let cropRatio: (Double, Double)
   /// Probability of a horizontal flip.
   public let hflip: Double
+  /// What may happen to the colours of a view.
+  public let colour: ColourSettings
   /// Views of each image in a step.
   public let views: Int
   /// Mean of each channel, subtracted from pixels in 0 ... 1.
@@ -162,6 +186,7 @@ public struct AugmentSettings: Sendable {
     cropRatio = try section.limits(
       "crop_ratio", default: (3.0 / 4, 4.0 / 3), in: 0.01...100, "width over height of a crop: [narrowest, widest]")
     hflip = try section.double("hflip", default: 0.5, in: 0.0...1, unit: "probability", "horizontal flip")
+    colour = try ColourSettings(section)
     views = try section.int("views", default: 1, in: 1...64, "views of each image in a step")
     mean = try section.doubles(
       "mean", default: [0.485, 0.456, 0.406], in: -10.0...10, "subtracted from each channel of pixels in 0 ... 1")

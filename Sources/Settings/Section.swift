@@ -14,6 +14,12 @@ public final class Section {
     tree.declareSection(path)
   }
 
+  /// Whether keys are written below `key`.
+  func isSection(_ key: String) -> Bool { tree.isSection(full(key)) }
+
+  /// The stage whose settings these are; nil for those of a whole run.
+  var stage: String? { tree.stage }
+
   /// A section inside this one.
   public func section(_ name: String) -> Section { Section(path: full(name), of: tree) }
 
@@ -67,8 +73,13 @@ public final class Section {
   }
 
   /// A data address in which `${NAME}` stands for an environment variable; nil when it is not set.
-  public func optionalPath(_ key: String, _ meaning: String) throws(Failure) -> String? {
-    try read(key, Kind.path(environment: tree.environment).optional("null"), nil, meaning)
+  ///
+  /// - Parameter isData: false for the path of a file of this program.
+  public func optionalPath(
+    _ key: String, default fallback: String? = nil, isData: Bool = true, _ meaning: String
+  ) throws(Failure) -> String? {
+    let kind = Kind.path(environment: tree.environment, name: isData ? "a data address" : "a name or a path")
+    return try read(key, kind.optional("null"), fallback, meaning)
   }
 
   /// One of several words.
@@ -86,11 +97,37 @@ public final class Section {
     try read(key, Kind<Double>.double(range, unit: unit).list(count: count), fallback, meaning)
   }
 
+  /// A list of exactly `count` numbers, or nothing.
+  public func optionalDoubles(
+    _ key: String, count: Int, in range: some RangeExpression<Double>, unit: String = "", _ meaning: String
+  ) throws(Failure) -> [Double]? {
+    try read(key, Kind<Double>.double(range, unit: unit).list(count: count).optional("null"), nil, meaning)
+  }
+
+  /// A number for every view of an image; a single one, without brackets, is for all.
+  public func perView(
+    _ key: String, default fallback: Double, in range: some RangeExpression<Double>, unit: String = "",
+    _ meaning: String
+  ) throws(Failure) -> PerView {
+    let list = Kind<Double>.double(range, unit: unit).list(count: nil)
+    let kind = Kind<[Double]>(
+      name: "a number for all views, or a list of one a view", allowed: list.allowed, unit: list.unit,
+      show: { $0.count == 1 ? .double($0[0]) : list.show($0) }, parse: list.parse)
+    return PerView(path: full(key), place: place(of: key), values: try read(key, kind, [fallback], meaning))
+  }
+
   /// A list of at least one whole number; a single one may stand without brackets.
   public func ints(
     _ key: String, default fallback: [Int], in range: some RangeExpression<Int>, unit: String = "", _ meaning: String
   ) throws(Failure) -> [Int] {
     try read(key, Kind<Int>.int(range, unit: unit).list(count: nil), fallback, meaning)
+  }
+
+  /// A list of at least one whole number, or nothing.
+  public func optionalInts(
+    _ key: String, in range: some RangeExpression<Int>, unit: String = "", _ meaning: String
+  ) throws(Failure) -> [Int]? {
+    try read(key, Kind<Int>.int(range, unit: unit).list(count: nil).optional("null"), nil, meaning)
   }
 
   /// Two numbers, the first not above the second.
@@ -136,9 +173,10 @@ public final class Section {
   /// A fault of the value of `key`, with the place it was written at.
   public func failure(_ key: String, _ what: String, hint: String? = nil) -> Failure {
     Failure(
-      .badConfig, what, at: tree.origin(of: full(key)) ?? "the default of \(full(key))",
-      hint: hint ?? "sslmpi config explain \(full(key))")
+      .badConfig, what, at: place(of: key), hint: hint ?? "sslmpi config explain \(tree.spelled(full(key)))")
   }
+
+  private func place(of key: String) -> String { tree.origin(of: full(key)) ?? "the default of \(full(key))" }
 
   private func full(_ key: String) -> String { path.isEmpty ? key : "\(path).\(key)" }
 
@@ -158,7 +196,7 @@ public final class Section {
     }
     // A key with a wrong value is still a known key.
     declare(fallback, origin: nil)
-    let value = try kind.parse(leaf.value, full(key), leaf.origin)
+    let value = try kind.parse(leaf.value, tree.spelled(full(key)), leaf.origin)
     declare(value, origin: leaf.origin)
     return value
   }

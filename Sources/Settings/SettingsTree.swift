@@ -9,9 +9,18 @@ import Foundation
 public final class SettingsTree {
   private var leaves: [String: Leaf] = [:]
   private var written: [String: String] = [:]
-  private var declarations: [Declaration] = []
+  /// The keys and sections that were last written for the stage, not for the whole run.
+  private var ofStage: Set<String> = []
+  private(set) var declarations: [Declaration] = []
   private var positions: [String: Int] = [:]
-  private var sectionPaths: [String] = []
+  private(set) var sectionPaths: [String] = []
+  /// The same settings in the hands of readers that they are not for.
+  private var companions: [SettingsTree] = []
+  /// What the settings were merged from, the weakest first.
+  let layers: [Layer]
+  /// The stage whose settings these are; nil for those of a whole run.
+  public let stage: String?
+  let environment: [String: String]
 
   /// Merges the layers of a run, later ones winning: files that CONFIG extends, the preset, each CONFIG from left to
   /// right, `SSLMPI_*` variables, overrides.
@@ -26,7 +35,6 @@ public final class SettingsTree {
     files: [String] = [], preset: String? = nil, presetDirectory: String? = nil, overrides: [String] = [],
     environment: [String: String] = ProcessInfo.processInfo.environment
   ) throws(Failure) -> SettingsTree {
-    let tree = SettingsTree()
     var bases: [Layer] = []
     var tops: [Layer] = []
     for file in files {
@@ -39,22 +47,52 @@ public final class SettingsTree {
       let path = try Presets.path(of: preset, directory: presetDirectory, environment: environment)
       presets = try ConfigurationFile(path: path).layers
     }
-    for layer in bases + presets + tops { tree.apply(layer) }
+    var layers = bases + presets + tops
     for (variable, key) in SettingsTree.variables {
       guard let text = environment[variable], !text.isEmpty else { continue }
-      tree.apply(try Layer(path: key, text: text, origin: variable))
+      layers.append(try Layer(path: key, text: text, origin: variable))
     }
-    for override in overrides { tree.apply(try Layer(override: override)) }
-    tree.environment = environment
+    for override in overrides { layers.append(try Layer(override: override)) }
+    return SettingsTree(layers, environment: environment)
+  }
+
+  /// The settings written in `text` alone, for a configuration kept in a checkpoint or sent by another rank: YAML, or
+  /// JSON as `resolvedJSON` gives it.
+  public static func parse(_ text: String, named name: String) throws(Failure) -> SettingsTree {
+    // JSON has quotes around words such as auto, which in YAML would make them text. What is no JSON is YAML, and the
+    // reader of YAML says what is wrong with it.
+    let yaml = text.hasPrefix("{") ? (try? JSON.parse(text))?.yaml : nil
+    return SettingsTree([try Layer(yaml: yaml ?? text, name: name)], environment: [:])
+  }
+
+  /// Merges layers, later ones winning. With a stage each layer gives what it says about the whole run, then what it
+  /// says about the stage: inside a layer the stage wins.
+  private init(_ layers: [Layer], stage: String? = nil, environment: [String: String]) {
+    self.layers = layers
+    self.stage = stage
+    self.environment = environment
+    for layer in layers {
+      apply(layer.general(forStage: stage != nil), ofStage: false)
+      if let stage { apply(layer.part(of: stage), ofStage: true) }
+    }
+  }
+
+  /// The settings of one stage, in which nothing is declared yet.
+  public func settings(ofStage name: String) -> SettingsTree {
+    SettingsTree(layers, stage: name, environment: environment)
+  }
+
+  /// The same settings for a part of the method that does not run with them.
+  ///
+  /// What it reads is checked, and is no unknown key here when it is written for the whole run: a run without the stage
+  /// that it is for may have it all the same. What is written for this stage alone stays unknown.
+  public func companion() -> SettingsTree {
+    let tree = SettingsTree(layers, stage: stage, environment: environment)
+    companions.append(tree)
     return tree
   }
 
-  /// The settings written in `yaml` alone, for a configuration kept in a checkpoint or sent by another rank.
-  public static func parse(_ yaml: String, named name: String) throws(Failure) -> SettingsTree {
-    let tree = SettingsTree()
-    tree.apply(try Layer(yaml: yaml, name: name))
-    return tree
-  }
+  private func knows(_ path: String) -> Bool { positions[path] != nil || sectionPaths.contains(path) }
 
   /// Environment variables that stand for a key. `SSLMPI_DATA_ROOT` and others may be used as `${NAME}` in data paths.
   public static let variables: [(name: String, key: String)] = [
@@ -66,31 +104,50 @@ public final class SettingsTree {
     "optim.warmup_epochs": ("optim.warmup", "epochs")
   ]
 
-  private(set) var environment: [String: String] = [:]
+  /// The name of the method, as far as it is written.
+  public var methodName: String? { leaves["method"]?.value.text }
 
   /// The section at a dotted path, or the whole tree for an empty one.
   public func section(_ path: String) -> Section { Section(path: path, of: self) }
 
   // MARK: - Merging
 
-  private func apply(_ layer: Layer) {
-    for (path, origin) in layer.sections {
+  private func apply(_ part: LayerPart, ofStage isOfStage: Bool) {
+    // A length of the stage's own replaces an inherited one of the other kind.
+    let lengths = ["train.epochs", "train.max_steps"]
+    if isOfStage, lengths.count(where: part.sets) == 1 {
+      for length in lengths where !part.sets(length) { leaves[length] = nil }
+    }
+    for (path, origin) in part.sections {
       leaves[path] = nil
       written[path] = origin
+      note(path, isOfStage)
     }
-    for (path, leaf) in layer.leaves {
+    for (path, leaf) in part.leaves {
       for other in leaves.keys where other.hasPrefix(path + ".") { leaves[other] = nil }
       for other in written.keys where other == path || other.hasPrefix(path + ".") { written[other] = nil }
       leaves[path] = leaf
+      note(path, isOfStage)
     }
+  }
+
+  private func note(_ path: String, _ isOfStage: Bool) {
+    if isOfStage { ofStage.insert(path) } else { ofStage.remove(path) }
   }
 
   /// The key and value that a synonym stands for; any other key as it is.
   static func canonical(_ path: String, _ leaf: Leaf) -> (String, Leaf) {
+    if let place = StagePath(path) {
+      let (key, leaf) = canonical(StagePath.shortForms[place.key] ?? place.key, leaf)
+      return (key.isEmpty ? path : StagePath.spelled(key, of: place.stage), leaf)
+    }
     guard let synonym = synonyms[path] else { return (path, leaf) }
     guard case .scalar(let text, quoted: false) = leaf.value, Double(text) != nil else { return (synonym.path, leaf) }
     return (synonym.path, Leaf(value: .scalar("\(text) \(synonym.unit)", quoted: false), origin: leaf.origin))
   }
+
+  /// The key that a synonym stands for.
+  static func canonical(_ path: String) -> String { synonyms[path]?.path ?? path }
 
   // MARK: - Reading, for Section
 
@@ -102,6 +159,18 @@ public final class SettingsTree {
       throw Failure(.badConfig, "'\(path)' is a value, but keys are written below it", at: origin)
     }
     return leaves[path]
+  }
+
+  /// Whether keys are written below `path`.
+  func isSection(_ path: String) -> Bool { written[path] != nil }
+
+  /// What is declared at `path`.
+  func declaration(of path: String) -> Declaration? { positions[path].map { declarations[$0] } }
+
+  /// A key as it was written: with the name of the stage when it was written for this stage alone.
+  func spelled(_ path: String) -> String {
+    guard let stage, ofStage.contains(path) else { return path }
+    return StagePath.spelled(path, of: stage)
   }
 
   func declare(_ declaration: Declaration) {
@@ -130,133 +199,51 @@ public final class SettingsTree {
   /// Reports what was written but is no key of this program; call it when everybody has read theirs.
   ///
   /// - Throws: bad config with file and line, the key and the nearest known one.
-  public func finish() throws(Failure) { try rejectUnknown { _ in true } }
+  public func finish() throws(Failure) {
+    if stage == nil { try rejectStages(methodName ?? RunSettings.defaultMethod) }
+    if let failure = try unknownKeys(where: { _ in true }).failure(in: [self]) { throw failure }
+  }
 
-  /// The same for all but the sections that methods own, which may not have been read yet.
+  /// - Throws: bad config when anything is said about a stage.
+  func rejectStages(_ method: String) throws(Failure) {
+    guard let first = layers.lazy.flatMap(\.mentionedStages).first else { return }
+    throw Failure(
+      .badConfig, "unknown key 'stages': \(method) has no stages", at: first.origin,
+      hint: "remove 'stages', or take a method that has them; see sslmpi list methods")
+  }
+
+  /// The same as `finish` for all but the sections that methods own, which may not have been read yet.
   func rejectUnknownOutsideMethods() throws(Failure) {
-    let own = SettingsTree.methodSections.union([leaves["method"]?.value.text ?? ""])
-    try rejectUnknown { path in !own.contains(String(path.prefix { $0 != "." })) }
+    let own = SettingsTree.methodSections.union([methodName ?? ""])
+    let unknown = try unknownKeys { path in !own.contains(String(path.prefix { $0 != "." })) }
+    if let failure = unknown.failure(in: [self]) { throw failure }
   }
 
   /// Sections that methods own, present and planned: a left-over one gets a fitting hint.
   static let methodSections: Set<String> = [
-    "mae", "mae-ct", "nnclr", "ema", "moca", "mmc", "pseudo-mae", "udi", "dino", "ibot", "stages",
+    "mae", "mae-ct", "nnclr", "queue", "ema", "moca", "mmc", "pseudo-mae", "udi", "dino", "ibot", "stages",
   ]
 
-  private func rejectUnknown(where isChecked: (String) -> Bool) throws(Failure) {
+  /// Whether a key was written for this stage and not for the whole run.
+  func isOfStage(_ path: String) -> Bool { ofStage.contains(path) }
+
+  /// What was written and was not read, with its place.
+  ///
+  /// - Throws: bad config where a value stands in the place of a section.
+  func unknownKeys(where isChecked: (String) -> Bool) throws(Failure) -> UnknownKeys {
     let known = Set(sectionPaths)
-    var faults: [String: String] = [:]
+    var found = UnknownKeys()
     for (path, origin) in leaves.map({ ($0.key, $0.value.origin) }) + written.map({ ($0.key, $0.value) })
     where isChecked(path) && positions[path] == nil {
+      if !ofStage.contains(path), companions.contains(where: { $0.knows(path) }) { continue }
       if known.contains(path) {
         guard written[path] == nil else { continue }
         throw Failure(
-          .badConfig, "'\(path)' is a section: its keys belong below it", at: origin,
-          hint: "sslmpi config explain \(path) lists them")
+          .badConfig, "'\(spelled(path))' is a section: its keys belong below it", at: origin,
+          hint: "sslmpi config explain \(spelled(path)) lists them")
       }
-      let unknown = topmostUnknown(path, known: known)
-      faults[unknown] = self.origin(of: unknown) ?? origin
+      found.places[path] = origin
     }
-    let ordered = faults.sorted { ($0.value, $0.key) < ($1.value, $1.key) }
-    guard let first = ordered.first else { return }
-    throw .unknownKey(
-      first.key, at: first.value, candidates: declarations.map(\.path) + sectionPaths,
-      method: leaves["method"]?.value.text, others: ordered.dropFirst().map { "'\($0.key)' (\($0.value))" })
-  }
-
-  /// The first part of a path that no section holds: all of `moca.x` is unknown because `moca` is.
-  private func topmostUnknown(_ path: String, known: Set<String>) -> String {
-    var end = path.startIndex
-    while let dot = path[end...].firstIndex(of: ".") {
-      let head = String(path[..<dot])
-      if !known.contains(head) { return head }
-      end = path.index(after: dot)
-    }
-    return path
-  }
-}
-
-extension SettingsTree {
-  /// Every declared key with its value: reading it again gives the same settings.
-  public var resolvedJSON: JSON {
-    var root = Branch()
-    for declaration in declarations {
-      root.insert(declaration.value, at: declaration.path.split(separator: ".").map(String.init)[...])
-    }
-    return root.json
-  }
-
-  /// The same as a file, one key a line.
-  public var resolvedYAML: String {
-    var lines: [String] = []
-    SettingsTree.write(resolvedJSON, indent: "", into: &lines)
-    return lines.joined(separator: "\n") + "\n"
-  }
-
-  /// All declared keys, in the order they were first read.
-  public var keys: [String] { declarations.map(\.path) }
-
-  /// What a key or section is, where its value comes from and what it may be; all sections for an empty `key`.
-  ///
-  /// - Throws: bad config with the nearest key when there is none of this name.
-  public func explain(_ key: String) throws(Failure) -> String {
-    let key = SettingsTree.synonyms[key]?.path ?? key
-    if let index = positions[key] { return SettingsTree.explanation(of: declarations[index]) }
-    let below = declarations.filter { key.isEmpty || $0.path.hasPrefix(key + ".") }
-    guard !below.isEmpty else {
-      throw .unknownKey(
-        key, at: nil, candidates: keys + sectionPaths, method: leaves["method"]?.value.text, others: [])
-    }
-    let width = below.map { $0.path.count + Declaration.yaml($0.value).count }.max() ?? 0
-    return below.map { declaration in
-      let head = "\(declaration.path): \(Declaration.yaml(declaration.value))"
-      let gap = String(repeating: " ", count: max(0, min(width, 48) + 4 - head.count))
-      return "\(head)\(gap)  # \(declaration.meaning)"
-    }.joined(separator: "\n")
-  }
-
-  private static func explanation(of declaration: Declaration) -> String {
-    var lines = [
-      "\(declaration.path): \(Declaration.yaml(declaration.value))",
-      "  meaning  \(declaration.meaning)",
-      "  from     \(declaration.origin ?? "the default")",
-      "  type     \(declaration.type)",
-    ]
-    if !declaration.allowed.isEmpty { lines.append("  allowed  \(declaration.allowed)") }
-    if !declaration.unit.isEmpty { lines.append("  unit     \(declaration.unit)") }
-    lines.append("  default  \(Declaration.yaml(declaration.fallback))")
-    return lines.joined(separator: "\n")
-  }
-
-  private static func write(_ value: JSON, indent: String, into lines: inout [String]) {
-    for member in value.members ?? [] {
-      if case .object = member.value {
-        lines.append("\(indent)\(member.key):")
-        write(member.value, indent: indent + "  ", into: &lines)
-      } else {
-        lines.append("\(indent)\(member.key): \(Declaration.yaml(member.value))")
-      }
-    }
-  }
-}
-
-/// A nested object under construction.
-private struct Branch {
-  private var keys: [String] = []
-  private var values: [String: JSON] = [:]
-  private var branches: [String: Branch] = [:]
-
-  mutating func insert(_ value: JSON, at path: ArraySlice<String>) {
-    guard let head = path.first else { return }
-    if !keys.contains(head) { keys.append(head) }
-    if path.count == 1 {
-      values[head] = value
-    } else {
-      branches[head, default: Branch()].insert(value, at: path.dropFirst())
-    }
-  }
-
-  var json: JSON {
-    .object(keys.map { ($0, branches[$0]?.json ?? values[$0] ?? .null) })
+    return found
   }
 }

@@ -18,6 +18,10 @@ public struct OptimSettings: Sendable {
   public let weightDecay: Double
   /// Length of the linear rise.
   public let warmup: Interval
+  /// Each block learns at this part of the rate of the one above it; nil for one rate.
+  public let layerDecay: Double?
+  /// What differs for the head.
+  public let head: HeadOptimSettings
 
   init(_ section: Section) throws(Failure) {
     name = try section.choice("name", default: "adamw", ["adamw"], "optimiser")
@@ -35,6 +39,25 @@ public struct OptimSettings: Sendable {
       "weight_decay", default: 0.05, in: 0.0...10, "decoupled; biases and parameters of one dimension have none")
     warmup = try section.interval(
       "warmup", default: .epochs(20), isLength: true, "linear rise of the learning rate; warmup_epochs: N is the same")
+    layerDecay = try section.optionalDouble(
+      "layer_decay", in: 0.0001...1, "part of the learning rate that a block has of the one above it; null for one rate"
+    )
+    head = try HeadOptimSettings(section.section("head"))
+  }
+}
+
+/// The section `optim.head:`.
+public struct HeadOptimSettings: Sendable {
+  /// Learning rate for 256 images; that of the rest when nil.
+  public let baseLR: Double?
+  /// Decoupled weight decay; that of the rest when nil.
+  public let weightDecay: Double?
+
+  init(_ section: Section) throws(Failure) {
+    baseLR = try section.optionalDouble(
+      "base_lr", in: 0.0...100, "learning rate of the head per 256 images; null is that of the rest")
+    weightDecay = try section.optionalDouble(
+      "weight_decay", in: 0.0...10, "weight decay of the head; null is that of the rest")
   }
 }
 
@@ -79,7 +102,7 @@ public struct TrainSettings: Sendable {
     maxSteps = try section.optionalInt(
       "max_steps", in: 1..., unit: "steps", "length of the run; or train.epochs")
     stopAfter = try section.optionalInt(
-      "stop_after", in: 1..., unit: "steps", "stop after this many steps of this start, exit 75")
+      "stop_after", in: 1..., unit: "steps", "stop after this many steps of this start (and stage), exit 75")
     clipGrad = try section.optionalDouble("clip_grad", in: 1e-12...1e12, "largest gradient norm; null does not clip")
     recompute = try section.choice(
       "recompute", default: "none", ["none", "attention", "block"],
@@ -91,11 +114,16 @@ public struct TrainSettings: Sendable {
     switch (epochs, maxSteps) {
     case (nil, nil):
       throw Failure(
-        .badConfig, "the length of the run is not set: neither train.epochs nor train.max_steps",
-        hint: "add for example --epochs 100 or train.max_steps=1000")
+        .badConfig,
+        "the length of \(section.stage.map { "stage \($0)" } ?? "the run") is not set: neither train.epochs nor "
+          + "train.max_steps",
+        hint: section.stage.map { "add for example epochs: 20 to the stage, or stages.\($0).epochs=20" }
+          ?? "add for example --epochs 100 or train.max_steps=1000")
     case (.some, .some):
       throw section.failure(
-        "max_steps", "the length of the run is set twice: train.epochs and train.max_steps",
+        "max_steps",
+        "the length of \(section.stage.map { "stage \($0)" } ?? "the run") is set twice: train.epochs and "
+          + "train.max_steps",
         hint: "switch one off: train.epochs=null or train.max_steps=null")
     default: return
     }
@@ -182,6 +210,8 @@ public struct CheckpointSettings: Sendable {
 public struct LogSettings: Sendable {
   /// How often a line of metrics is written.
   public let every: Interval
+  /// Whether each epoch and each checkpoint gets a line of what it cost.
+  public let cost: Bool
   /// TensorBoard event files; false, since they are not there yet.
   public let tensorboard: Bool
   /// Pictures of what the method does.
@@ -189,6 +219,7 @@ public struct LogSettings: Sendable {
 
   init(_ section: Section) throws(Failure) {
     every = try section.interval("every", default: .steps(20), "a line of metrics and of progress")
+    cost = try section.bool("cost", default: true, "a line of what an epoch cost, and of the steps up to a checkpoint")
     tensorboard = try section.bool("tensorboard", default: false, "TensorBoard event files: not available yet")
     guard !tensorboard else {
       throw section.failure(

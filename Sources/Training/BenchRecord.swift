@@ -30,6 +30,9 @@ struct BenchRecord {
     allocated.append(StoragePool.bytesFromSystem - before.1)
   }
 
+  /// Whether the work of a class is counted in operations and not in floats.
+  private static func isProduct(_ op: OpClass) -> Bool { [.linear, .attention, .lookup].contains(op) }
+
   /// One class beside what the machine could do.
   private struct Line {
     let op: OpClass
@@ -43,7 +46,7 @@ struct BenchRecord {
     let ofLimit: Double?
     /// Seconds of a step above the limit.
     var gap: Double { seconds * (1 - (ofLimit ?? 0)) }
-    var unit: String { op == .linear || op == .attention ? "GFLOP/s" : "GB/s" }
+    var unit: String { BenchRecord.isProduct(op) ? "GFLOP/s" : "GB/s" }
   }
 
   /// - Parameters:
@@ -53,7 +56,7 @@ struct BenchRecord {
     let all = totals.reduce(0) { $0 + $1.seconds }
     return OpClass.allCases.map { op in
       let total = totals[op.rawValue]
-      let isProduct = op == .linear || op == .attention
+      let isProduct = BenchRecord.isProduct(op)
       let amount = Double(total.work) * (isProduct ? 1 : Double(MemoryLayout<Float>.size))
       let rate = total.work > 0 && total.seconds > 0 ? amount / total.seconds / 1e9 : nil
       return Line(

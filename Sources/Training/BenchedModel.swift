@@ -42,7 +42,9 @@ final class BenchedModel {
     let flopsPerImage: Double
     /// The sum of tokens x width over all blocks.
     let blockFloatsPerImage: Int
-    let loss: (Int) throws -> Variable
+    let loss: (StepContext) throws -> Variable
+    /// What is trained, when it is more than a bare encoder.
+    let method: (any Method)?
   }
 
   /// Builds the model of a workload.
@@ -51,11 +53,14 @@ final class BenchedModel {
   /// - Collective: all ranks.
   init(_ options: StepBenchmark.Options, _ communicator: Communicator) throws {
     model =
-      options.workload.isMasked
-      ? try BenchedModel.maskedAutoencoder(options, communicator) : try BenchedModel.encoder(options, communicator)
+      options.workload.isMethod
+      ? try BenchedModel.method(options, communicator) : try BenchedModel.encoder(options, communicator)
     arena = model.builder.build()
+    try model.method?.attach(to: arena)
+    try model.method?.open()
     products = try ProductChoice.settle(options.gemm, arena, earlier: nil, communicator).summary
-    optimizer = AdamW(arena: arena, groups: ParameterGroup.split(arena), betas: (0.9, 0.95))
+    optimizer = AdamW(
+      arena: arena, groups: model.method?.parameterGroups(arena) ?? ParameterGroup.split(arena), betas: (0.9, 0.95))
     let shared = try SharedGradients(of: arena, communicator)
     obstacle = shared.obstacle
     buckets = GradientBuckets(
@@ -70,12 +75,14 @@ final class BenchedModel {
   /// - Collective: all ranks.
   func step() throws {
     arena.zeroGradients()
-    let value = try model.loss(index)
+    let context = StepContext(step: index, totalSteps: 1 << 20, stepsPerEpoch: 1 << 20, seed: 0)
+    let value = try model.loss(context)
     liveBytesAfterForward = StoragePool.bytesInUse
     buckets.arm()
     value.backward(seed: 1 / Float(ranks))
     _ = try OpClock.measure(.communication) { try buckets.finish() }
     optimizer.update(UpdateContext(rate: 1e-4, weightDecay: 0.05))
+    try model.method?.afterUpdate(context)
     index += 1
   }
 
@@ -86,34 +93,49 @@ final class BenchedModel {
     return pixels
   }
 
-  private static func maskedAutoencoder(
-    _ options: StepBenchmark.Options, _ communicator: Communicator
-  ) throws -> Model {
+  /// What makes a method of a workload: its name, its stage when it has any, and settings.
+  private static func recipe(
+    _ workload: StepBenchmark.Workload
+  ) -> (method: String, stage: String?, settings: [String]) {
+    switch workload {
+    case .maect_head_b16: ("mae-ct", "head", [])
+    case .maect_tune_b16: ("mae-ct", "tune", [])
+    case .maect_tune_all_b16: ("mae-ct", "tune", ["stages.tune.freeze=none"])
+    default: ("mae", nil, [])
+    }
+  }
+
+  private static func method(_ options: StepBenchmark.Options, _ communicator: Communicator) throws -> Model {
+    let recipe = recipe(options.workload)
+    let name = recipe.method
     let arch = options.workload == .mae_s16 ? "vit_small_patch16_224" : "vit_base_patch16_224"
+    let globalBatch = options.batch * communicator.size
     let tree = try SettingsTree.load(
       files: [], preset: nil,
       overrides: [
-        "method=mae", "model.arch=\(arch)", "data.train=synth:tinyshapes",
-        "train.batch_size=\(options.batch * communicator.size)", "train.max_steps=1",
-        "train.recompute=\(options.recompute.rawValue)",
-      ])
-    let settings = try RunSettings(from: tree)
-    let context = try MethodContext(settings: settings, section: tree.section("mae"), communicator: communicator)
-    let method = try MethodRegistry.make("mae", context)
+        "method=\(name)", "model.arch=\(arch)", "data.train=synth:tinyshapes", "train.batch_size=\(globalBatch)",
+        "train.max_steps=1", "train.recompute=\(options.recompute.rawValue)",
+      ] + recipe.settings)
+    let staged = try StagedSettings(tree, method: name, stages: MethodRegistry.entry(named: name).stages.map(\.name))
+    guard let part = staged.stages.first(where: { recipe.stage == nil || $0.name == recipe.stage }) else {
+      throw Failure(.internalError, "the benchmark's stage \(recipe.stage ?? name) does not exist")
+    }
+    let settings = try RunSettings(from: part.tree)
+    let context = try MethodContext(
+      settings: settings, tree: part.tree, stage: part.settings, communicator: communicator)
+    let method = try MethodRegistry.make(name, context)
     let images = Array(0..<options.batch)
     let batch = Batch(
-      views: [randomPixels(options.batch, side: context.vit.imgSize, rank: communicator.rank)], indices: images,
-      sampled: images, labels: images.map { _ in -1 }, epoch: 0, globalBatch: options.batch * communicator.size)
+      views: method.views.views.indices.map {
+        randomPixels(options.batch, side: context.vit.imgSize, rank: communicator.rank + $0 * communicator.size)
+      }, indices: images, sampled: images, labels: images.map { _ in -1 }, epoch: 0, globalBatch: globalBatch)
     let (vit, decoder) = (context.vit, context.decoder)
-    let visible = Mask.kept(of: vit.tokens, ratio: 0.75)
+    let visible = recipe.stage == nil ? Mask.kept(of: vit.tokens, ratio: 0.75) : vit.tokens
+    let decoding = recipe.stage == nil ? decoder.depth * (1 + vit.tokens) * decoder.width : 0
     return Model(
       builder: context.builder, encoder: vit, tokens: 1 + visible, flopsPerImage: method.flopsPerImage,
-      blockFloatsPerImage: vit.depth * (1 + visible) * vit.width + decoder.depth * (1 + vit.tokens) * decoder.width,
-      loss: { step in
-        try method.loss(
-          batch, at: StepContext(step: step, totalSteps: 1 << 20, stepsPerEpoch: 1 << 20, seed: 0)
-        ).total
-      })
+      blockFloatsPerImage: batch.views.count * vit.depth * (1 + visible) * vit.width + decoding,
+      loss: { step in try method.loss(batch, at: step).total }, method: method)
   }
 
   private static func encoder(_ options: StepBenchmark.Options, _ communicator: Communicator) throws -> Model {
@@ -128,7 +150,7 @@ final class BenchedModel {
       builder: builder, encoder: configuration, tokens: tokens,
       flopsPerImage: configuration.cost(visible: visible).trainingFlops,
       blockFloatsPerImage: configuration.depth * tokens * configuration.width,
-      loss: { _ in mean(encoder(pixels, keep: mask)) })
+      loss: { _ in mean(encoder(pixels, keep: mask)) }, method: nil)
   }
 }
 
@@ -140,7 +162,7 @@ extension StepBenchmark {
     let name: String
     switch workload {
     case .ti4_32: name = "vit_tiny_patch4_32"
-    case .vit_b16, .mae_b16: name = "vit_base_patch16_224"
+    case .vit_b16, .mae_b16, .maect_head_b16, .maect_tune_b16, .maect_tune_all_b16: name = "vit_base_patch16_224"
     case .vit_s16, .mae_s16: name = "vit_small_patch16_224"
     }
     guard var configuration = ViTConfiguration.named(name) else {

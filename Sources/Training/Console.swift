@@ -5,18 +5,25 @@ import Foundation
 final class Console {
   private let speaks: Bool
   private let isTerminal: Bool
+  private let listener: ((String) -> Void)?
   private var barIsOpen = false
 
   /// - Parameters:
   ///   - speaks: rank 0 and not quiet.
   ///   - mode: `auto`, `bar`, `lines` or `off`, as `SSLMPI_PROGRESS` gives it.
-  init(speaks: Bool, mode: String = ProcessInfo.processInfo.environment["SSLMPI_PROGRESS"] ?? "auto") {
+  ///   - listener: hears every message, whether it is printed or not.
+  init(
+    speaks: Bool, mode: String = ProcessInfo.processInfo.environment["SSLMPI_PROGRESS"] ?? "auto",
+    listener: ((String) -> Void)? = nil
+  ) {
     self.speaks = speaks && mode != "off"
+    self.listener = listener
     isTerminal = mode == "bar" || (mode == "auto" && isatty(STDERR_FILENO) == 1)
   }
 
   /// A message of its own line.
   func say(_ text: String) {
+    listener?(text)
     guard speaks else { return }
     closeBar()
     FileHandle.standardError.write(Data((text + "\n").utf8))
@@ -24,6 +31,7 @@ final class Console {
 
   /// A message that also goes to standard output, for the last line of a run and results.
   func result(_ text: String) {
+    listener?(text)
     guard speaks else { return }
     closeBar()
     FileHandle.standardOutput.write(Data((text + "\n").utf8))
@@ -31,6 +39,7 @@ final class Console {
 
   /// The state of training: a line with its time in a file, a bar on a terminal.
   func progress(_ text: String, fraction: Double) {
+    listener?(text)
     guard speaks else { return }
     guard isTerminal else {
       return FileHandle.standardError.write(Data("\(timestamp()) I \(text)\n".utf8))

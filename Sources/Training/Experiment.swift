@@ -9,12 +9,9 @@ import Pipeline
 import Settings
 import Tensors
 
-/// Everything one run is made of, built once and before the first step.
+/// Everything one stage of a run is made of, built once and before its first step.
 final class Experiment {
-  /// The run directory.
-  let path: String
-  let settings: RunSettings
-  let resolved: SettingsTree
+  let stage: PlannedStage
   let communicator: Communicator
   let train: DataSource
   let validation: DataSource?
@@ -28,68 +25,55 @@ final class Experiment {
   let clip: GradientClip
   private(set) var products = ProductChoice(plan: ProductEngine.plan, record: nil)
   let threads: ThreadChoice
+  /// The checkpoint of another stage that the first weights come from, as its header names it.
+  var origin: String?
 
-  /// Reads the settings, opens the data and builds the model.
+  var settings: RunSettings { stage.settings }
+
+  /// Opens the data and builds the model.
   ///
+  /// Everything that belongs to the process and not to the stage is set anew: threads, instruction set, product
+  /// engines, the window of sums. Let go of the experiment before the next one is built.
+  /// - Parameter goesOn: whether the choice of product engines of an earlier start holds.
   /// - Throws: the failure of the lowest rank, on every rank.
   /// - Collective: all ranks.
-  static func build(_ options: LaunchOptions, _ communicator: Communicator) throws -> Experiment {
+  static func build(
+    _ stage: PlannedStage, _ shelf: DataShelf, goesOn: Bool, _ communicator: Communicator
+  ) throws -> Experiment {
     let cores = try RankCores.gather(communicator)
-    let experiment = try communicator.together { try Experiment(options, communicator, cores) }
-    try communicator.chooseAllReduce(AllReduceWish(rawValue: experiment.settings.runtime.allReduce) ?? .auto)
+    let experiment = try communicator.together { try Experiment(stage, shelf, communicator, cores) }
+    try communicator.chooseAllReduce(AllReduceWish(rawValue: stage.settings.runtime.allReduce) ?? .auto)
     experiment.sharedGradients = try SharedGradients(of: experiment.arena, communicator)
+    try experiment.method.open()
     // A run that goes on keeps the engines that it began with.
-    let earlier = options.resume == .never ? nil : "\(experiment.path)/\(ProductChoice.fileName)"
+    let earlier = goesOn ? "\(stage.run)/\(stage.productFile)" : nil
     experiment.products = try ProductChoice.settle(
-      experiment.settings.runtime.gemm, experiment.arena, earlier: earlier, communicator)
+      stage.settings.runtime.gemm, experiment.arena, earlier: earlier, communicator)
     return experiment
   }
 
-  private init(_ options: LaunchOptions, _ communicator: Communicator, _ cores: [RankCores]) throws {
+  private init(
+    _ stage: PlannedStage, _ shelf: DataShelf, _ communicator: Communicator, _ cores: [RankCores]
+  ) throws {
+    self.stage = stage
     self.communicator = communicator
-    resolved = try SettingsTree.load(
-      files: options.configFiles, preset: options.preset, overrides: options.overrides)
-    settings = try RunSettings(from: resolved)
-    path = options.out ?? "runs/\(settings.name)"
+    let settings = stage.settings
     threads = ThreadChoice(asked: settings.runtime.threads, ranks: cores, hostNames: communicator.hostNames)
     ThreadTeam.configure(threads: threads.threads[communicator.rank])
     try InstructionSet.force(named: settings.runtime.isa)
-    guard settings.train.batchSize >= communicator.size else {
-      throw Failure(
-        .badConfig, "train.batch_size is \(settings.train.batchSize), smaller than the \(communicator.size) ranks",
-        at: "train.batch_size",
-        hint: "every rank needs at least one image: use a larger batch or fewer ranks")
-    }
-    let type = try MethodRegistry.type(named: settings.method)
-    let context = try MethodContext(
-      settings: settings, section: resolved.section(settings.method), communicator: communicator)
-    method = try type.init(context)
-    try resolved.finish()
-    if type.couplesBatch, settings.train.microBatch != nil {
-      throw Failure(
-        .badConfig, "\(settings.method) couples the images of a batch, so it cannot be cut into micro-batches",
-        at: "train.micro_batch", hint: "remove train.micro_batch")
-    }
-    let labels = settings.data.labels
-    train = try DataSource.open(settings.data.train, labels: labels)
-    validation = try settings.data.val.map { try DataSource.open($0, labels: labels) }
-    length = try RunLength(settings.train, images: train.count)
+    let context = try stage.context(communicator)
+    method = try stage.type.init(context)
+    (train, validation) = try shelf.sources(settings.data)
+    length = try shelf.length(of: stage)
     arena = context.builder.build()
     try method.attach(to: arena)
     optimizer = AdamW(
       arena: arena, groups: method.parameterGroups(arena), betas: settings.optim.betas, eps: settings.optim.eps)
     rate = WarmupCosine(
-      peak: Experiment.peakRate(settings, views: method.views.views.count),
+      peak: settings.peakRate(views: method.views.views.count),
       warmup: length.steps(settings.optim.warmup) ?? 0, total: length.totalSteps, floor: settings.schedule.minLR)
     let limit = settings.train.clipGrad
     clip = if let limit { method.clip(limit) } else { .none }
-  }
-
-  /// The learning rate at its highest, from `optim.lr` or from `optim.base_lr` by the linear rule.
-  static func peakRate(_ settings: RunSettings, views: Int) -> Double {
-    if let rate = settings.optim.lr { return rate }
-    guard settings.optim.lrScaleRule == "linear256" else { return settings.optim.baseLR }
-    return linearScaledRate(base: settings.optim.baseLR, globalBatch: settings.train.batchSize, views: views)
   }
 
   /// What `loss` is told about update `step`.

@@ -28,10 +28,10 @@ struct FeatureProbe {
 
   /// Features of all images in their order, the same on every rank. An image that cannot be read is the mean colour.
   ///
-  /// - Shapes: encode [b, 3, S, S] -> [b, D]; result [n, D] flat.
+  /// - Shapes: encode [b, 3, S, S] -> [b, D]; result [n, D] flat, empty when `encode` gives nothing.
   /// - Collective: all ranks.
   func features(
-    of images: ProbeImages, _ encode: (Tensor) throws -> Tensor
+    of images: ProbeImages, _ encode: (Tensor) throws -> Tensor?
   ) throws -> (values: [Float], width: Int) {
     let tile = FeatureProbe.tile
     let tiles = (images.indices.count + tile - 1) / tile
@@ -43,7 +43,7 @@ struct FeatureProbe {
         let batch = try evaluationBatch(
           images.source, indices: Array(images.indices[range]) + padding, size: view.size, mean: view.mean,
           std: view.std, bad: { _ in })
-        let features = try encode(batch)  // [tile, D]
+        guard let features = try encode(batch) else { continue }  // [tile, D]
         rows += features.array.prefix(range.count * features.shape.lastAxis)
       }
       return rows

@@ -1,5 +1,5 @@
 import Basics
-import Glibc
+import Features
 import Messaging
 import Pipeline
 import Settings
@@ -58,29 +58,26 @@ final class KNNMonitor {
   func measure(_ encode: (Tensor) -> Tensor) throws -> KNNReport {
     let (bankFeatures, width) = try probe.features(of: bank, encode)
     let (queryFeatures, _) = try probe.features(of: queries, encode)
-    let search = NearestNeighbours(
-      features: bankFeatures, width: width, labels: bank.labels, standardise: settings.standardise)
-    let tiles = (queries.indices.count + NearestNeighbours.queryTile - 1) / NearestNeighbours.queryTile
-    let block = blockRange(count: tiles, part: communicator.rank, of: communicator.size)
-    let rows =
-      min(
-        block.lowerBound * NearestNeighbours.queryTile, queries.indices.count)..<min(
-        block.upperBound * NearestNeighbours.queryTile, queries.indices.count)
-    let largest = settings.k.max() ?? 1
-    let neighbours = search.nearest(
-      Array(queryFeatures[rows.lowerBound * width..<rows.upperBound * width]), k: largest)
-    let truth = Array(queries.labels[rows])
-    var counts = settings.k.map { k in
-      let predicted = search.predictions(neighbours, k: k, temperature: settings.temperature)
-      return Double(zip(predicted, truth).count { $0 == $1 })
+    func dealt(_ features: [Float], _ images: ProbeImages) -> FeatureSet {
+      FeatureSet(
+        dealing: Tensor(features, [images.indices.count, width]), labels: images.labels, to: communicator)
     }
-    let matching = zip(neighbours, truth).map { list, label in list.count { bank.labels[$0.index] == label } }
-    counts.append(Double(matching.reduce(0, +)))
-    counts = try communicator.allReduceSum(counts)
+    var (known, asked) = (dealt(bankFeatures, bank), dealt(queryFeatures, queries))
+    if settings.standardise {
+      let scaling = try Standardisation(known, communicator)
+      (known, asked) = (known.standardised(by: scaling), asked.standardised(by: scaling))
+    }
+    let largest = settings.k.max() ?? 1
+    let neighbours = try ShardedSearch(bank: known.normalised(), communicator: communicator)
+      .nearest(asked.normalised(), k: largest)
+    let vote = Vote(temperature: settings.temperature)
+    let counts = try communicator.allReduceSum(
+      settings.k.map { Int64(vote.hits(neighbours, asked.ownLabels, k: $0).top1) }
+        + [Int64(Vote.matching(neighbours, asked.ownLabels, k: largest))])
     let total = Double(queries.indices.count)
     return KNNReport(
-      top1: zip(settings.k, counts).map { ($0, 100 * $1 / total) },
-      purity: 100 * counts[settings.k.count] / (total * Double(min(largest, bank.labels.count))),
+      top1: zip(settings.k, counts).map { ($0, 100 * Double($1) / total) },
+      purity: 100 * Double(counts[settings.k.count]) / (total * Double(min(largest, bank.labels.count))),
       health: FeatureHealth(features: queryFeatures, width: width))
   }
 

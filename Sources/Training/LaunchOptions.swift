@@ -22,8 +22,10 @@ public struct LaunchOptions: Sendable {
   public var resume: ResumeMode
   /// A checkpoint that gives weights only.
   public var initFrom: String?
-  /// Replaces an existing run.
+  /// Replaces an existing run, or with `stage` that stage of it.
   public var overwrite: Bool
+  /// The one stage to run; all when nil.
+  public var stage: String?
   /// Seconds after which the run saves and ends with exit 75.
   public var timeLimit: Double?
   /// Builds everything, prints the header and stops.
@@ -34,7 +36,8 @@ public struct LaunchOptions: Sendable {
   /// Options of a plain start.
   public init(
     configFiles: [String] = [], preset: String? = nil, overrides: [String] = [], out: String? = nil,
-    resume: ResumeMode = .never, initFrom: String? = nil, overwrite: Bool = false, timeLimit: Double? = nil,
+    resume: ResumeMode = .never, initFrom: String? = nil, overwrite: Bool = false, stage: String? = nil,
+    timeLimit: Double? = nil,
     dryRun: Bool = false, quiet: Bool = false
   ) {
     self.configFiles = configFiles
@@ -44,6 +47,7 @@ public struct LaunchOptions: Sendable {
     self.resume = resume
     self.initFrom = initFrom
     self.overwrite = overwrite
+    self.stage = stage
     self.timeLimit = timeLimit
     self.dryRun = dryRun
     self.quiet = quiet

@@ -6,11 +6,8 @@ import Tensors
 
 /// `runtime.gemm`: which engine multiplies what, settled before the first step and the same on all ranks.
 struct ProductChoice {
-  /// The file of a run directory that holds what `auto` measured, so that a resumed run keeps it.
-  static let fileName = "gemm.json"
-
   let plan: ProductPlan
-  /// The contents of `gemm.json`; nil unless the setting is `auto`.
+  /// The contents of `gemm.json`, which a resumed run reads again; nil unless the setting is `auto`.
   let record: String?
 
   /// Settles on `isa`, `auto` or the name of an engine, and uses it from now on.
@@ -83,7 +80,7 @@ struct ProductChoice {
 
   private static func plan(from text: String) throws -> ProductPlan {
     let json = try JSON.parse(text)
-    let bad = Failure(.badData, "a name in \(fileName) is unknown")
+    let bad = Failure(.badData, "a name in the choice of product engines is unknown")
     guard let standard = json["standard"]?.stringValue.flatMap(ProductEngine.init) else { throw bad }
     var chosen: [ProductPlan.Key: ProductEngine] = [:]
     for entry in json["products"]?.arrayValue ?? [] {

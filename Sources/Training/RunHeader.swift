@@ -6,29 +6,36 @@ import Tensors
 
 /// What a run is, in a few lines, before it begins.
 enum RunHeader {
-  static func text(_ experiment: Experiment, directory: String, firstStep: Int) -> String {
+  static func text(_ experiment: Experiment, firstStep: Int) -> String {
     let settings = experiment.settings
+    let stage = experiment.stage
     let communicator = experiment.communicator
     let length = experiment.length
     let millions = Double(experiment.arena.parameterCount) / 1e6
+    let trained = experiment.arena.parameters.filter { !$0.isFrozen }.reduce(0) { $0 + $1.shape.count }
+    let frozen =
+      trained == experiment.arena.parameterCount
+      ? "" : " (\(String(format: "%.2f", Double(trained) / 1e6)) M trained)"
     let local = (0..<communicator.size).map {
       blockRange(count: length.globalBatch, part: $0, of: communicator.size).count
     }
     let share = Set(local).count == 1 ? "\(local[0])" : "\(local.min() ?? 0) or \(local.max() ?? 0)"
     var lines = [
-      "sslmpi \(Versions.program)  \(settings.method) · \(settings.model.arch) · "
-        + "\(String(format: "%.2f", millions)) M parameters  run \(directory)",
+      "sslmpi \(Versions.program)  \(settings.method)\(stage.isStaged ? " \(stage.title)" : "") · "
+        + "\(settings.model.arch) · \(String(format: "%.2f", millions)) M parameters\(frozen)  run \(stage.run)",
       "ranks \(experiment.threads.summary) · \(InstructionSet.chosen.rawValue) · "
         + "products \(experiment.products.summary) · \(World.libraryName)",
       "data  \(experiment.train.address): \(experiment.train.count) images, "
         + "\(experiment.train.classNames.isEmpty ? "no" : "\(experiment.train.classNames.count)") classes · "
         + "batch \(length.globalBatch) = \(communicator.size) ranks × \(share) · "
         + "\(length.stepsPerEpoch) steps an epoch, \(length.totalSteps) steps in all",
-      "lr    \(rateEquation(experiment)) · weight decay \(short(settings.optim.weightDecay)) · warm-up "
+      "lr    \(rateEquation(experiment)) · weight decay \(short(settings.optim.weightDecay))\(otherRates(experiment)) · warm-up "
         + "\(experiment.rate.warmup) steps · seed \(settings.seed)",
     ]
     if communicator.size > 1 { lines.append("comm  \(route(experiment))") }
-    if let warning = experiment.threads.warning { lines.append("warning: \(warning)") }
+    let warnings =
+      [experiment.threads.warning].compactMap { $0 } + experiment.method.warnings(images: experiment.train.count)
+    lines += warnings.map { "warning: \($0)" }
     if experiment.length.globalBatch * length.stepsPerEpoch < experiment.train.count {
       let dropped = experiment.train.count - length.globalBatch * length.stepsPerEpoch
       lines.append("note  every epoch leaves out \(dropped) images (the last partial batch), others each time")
@@ -56,11 +63,21 @@ enum RunHeader {
       + (views > 1 ? " × \(views) views" : "") + " / 256"
   }
 
+  /// ` · layer decay 0.65 · head 0.004, weight decay 1e-05`: what learns by another rule.
+  private static func otherRates(_ experiment: Experiment) -> String {
+    let settings = experiment.settings
+    let layers = settings.optim.layerDecay.map { " · layer decay \(short($0))" } ?? ""
+    guard settings.optim.head.baseLR != nil || settings.optim.head.weightDecay != nil else { return layers }
+    let peak = settings.headPeakRate(views: experiment.method.views.views.count)
+    let decay = settings.optim.head.weightDecay ?? settings.optim.weightDecay
+    return layers + " · head \(short(peak)), weight decay \(short(decay))"
+  }
+
   /// `env.json`: what the numbers of the run depend on besides its settings.
   static func environment(_ experiment: Experiment, hosts: [String]) -> String {
     let fields: [(String, JSON)] =
       Versions.all.map { ($0.0, .string($0.1)) } + [
-        ("gemm", .string(experiment.products.summary)),
+        ("stage", .string(experiment.stage.name)), ("gemm", .string(experiment.products.summary)),
         ("ranks", .int(experiment.communicator.size)), ("hosts", .array(hosts.map { .string($0) })),
         ("allreduce", .string(experiment.communicator.allReduceRoute == .window ? "window" : "mpi")),
         ("seed", .string(String(experiment.settings.seed))),

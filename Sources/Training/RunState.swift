@@ -1,3 +1,4 @@
+import Autodiff
 import Basics
 import Checkpoints
 import Layers
@@ -9,14 +10,12 @@ import Settings
 extension Experiment {
   /// The weights under their names in a checkpoint: `student/blocks.0.attn.qkv.weight`.
   var weights: [NamedTensor] {
-    arena.parameters.map {
-      NamedTensor(name: "student/\($0.name)", shape: $0.shape.dims, payload: .float32($0.value.pointer))
-    }
+    arena.parameters.map(NamedTensor.init(weight:))
   }
 
-  /// The gradients, for a step record.
+  /// The gradients of what is trained, for a step record.
   var gradients: [NamedTensor] {
-    arena.parameters.map {
+    arena.trainable.map {
       NamedTensor(name: $0.name, shape: $0.shape.dims, payload: .float32($0.gradient.pointer))
     }
   }
@@ -36,21 +35,64 @@ extension Experiment {
         if case .floats(let tensor) = state.payload { return (state.name, tensor) }
         return nil
       }
-    try ReplicaCheck.verify(items, communicator)
+    // Nodes that keep a copy each must keep the same one.
+    let copies = method.state.compactMap { state -> ReplicaCheck.Digest? in
+      guard case .global(let rows) = state.payload, let whole = rows.whole else { return nil }
+      return ReplicaCheck.digest(
+        state.name, UnsafeRawBufferPointer(start: whole, count: rows.count * rows.rowBytes))
+    }
+    try ReplicaCheck.verify(ReplicaCheck.hashes(items) + copies, communicator)
   }
 
   /// What a checkpoint after `done` updates says of the run.
   func header(after done: Int) -> CheckpointHeader {
-    CheckpointHeader(
+    let config = stage.tree.resolvedJSON.line
+    return CheckpointHeader(
       step: done, epoch: length.epoch(of: done), imagesSeen: done * length.globalBatch, seed: settings.seed,
-      globalBatch: length.globalBatch, config: resolved.resolvedJSON.line,
-      configHash: String(stableHash(resolved.resolvedJSON.line), radix: 16), worldSize: communicator.size,
-      method: settings.method, model: settings.model.arch, versions: Versions.all,
-      extra: [("data", train.address), ("data_fingerprint", String(train.fingerprint, radix: 16))])
+      globalBatch: length.globalBatch, config: config, configHash: String(stableHash(config), radix: 16),
+      worldSize: communicator.size, method: settings.method, stage: stage.name, model: settings.model.arch,
+      versions: Versions.all,
+      extra: [("data", train.address), ("data_fingerprint", String(train.fingerprint, radix: 16))]
+        + (origin.map { [("from", $0)] } ?? []))
+  }
+}
+
+extension CheckpointHeader {
+  /// A run may change its length, its data's place and its number of ranks, but not what its numbers depend on.
+  func requireSameRun(as run: PlannedStage, _ length: RunLength, _ path: String) throws(Failure) {
+    let settings = run.settings
+    guard method == settings.method else {
+      throw Failure(
+        .badData, "the checkpoint is of method \(method), the configuration says \(settings.method)", at: path,
+        hint: "use the configuration of that run, or --init-from to take only the weights")
+    }
+    guard stage == run.name else {
+      throw Failure(
+        .badData, "the checkpoint is of stage \(stage), not of \(run.name)", at: path,
+        hint: "to start the stage from it: stages.\(run.name).from=\(path)")
+    }
+    guard seed == settings.seed, globalBatch == length.globalBatch else {
+      throw Failure(
+        .badConfig,
+        "the checkpoint has seed \(seed) and batch \(globalBatch), the configuration "
+          + "\(settings.seed) and \(length.globalBatch)", at: path,
+        hint: "a resumed run needs both as they were; use --init-from to start a new run from the weights")
+    }
+    guard step <= length.totalSteps else {
+      throw Failure(
+        .badConfig, "the checkpoint is at step \(step), the run ends at \(length.totalSteps)",
+        at: path, hint: "raise train.epochs or train.max_steps")
+    }
   }
 }
 
 extension NamedTensor {
+  /// A weight as a checkpoint sees it.
+  init(weight parameter: Parameter) {
+    self.init(
+      name: "student/\(parameter.name)", shape: parameter.shape.dims, payload: .float32(parameter.value.pointer))
+  }
+
   /// A state of a method or an optimiser as a checkpoint sees it.
   init(_ state: NamedState) {
     switch state.payload {
@@ -58,6 +100,8 @@ extension NamedTensor {
       self.init(name: state.name, shape: state.shape, payload: .float32(tensor.pointer))
     case .integers(let block):
       self.init(name: state.name, shape: state.shape, payload: .int64(block.base))
+    case .global(let rows):
+      self.init(name: state.name, shape: state.shape, payload: .scattered(rows))
     }
   }
 }

@@ -9,9 +9,11 @@ public enum StepBenchmark {
   /// The models that are compared with other programs.
   public enum Workload: String, CaseIterable, Sendable {
     case ti4_32, mae_s16, mae_b16, vit_s16, vit_b16
+    /// The stages of MAE-CT after the first, and tuning of the whole encoder, all of them with the paper's head and queue.
+    case maect_head_b16, maect_tune_b16, maect_tune_all_b16
 
-    /// Whether the model is a masked autoencoder, whose sizes are fixed.
-    public var isMasked: Bool { self == .mae_s16 || self == .mae_b16 }
+    /// Whether the workload is a method, whose sizes are fixed, and not a bare encoder.
+    public var isMethod: Bool { rawValue.hasPrefix("mae") }
   }
 
   /// Sizes of the encoder that replace those of the workload.

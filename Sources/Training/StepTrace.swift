@@ -13,16 +13,24 @@ import Tensors
 public enum StepTrace {
   /// Takes one step of the run that `options` describe and writes its record to `output`.
   ///
-  /// With `--resume` the step is the one after that checkpoint; nothing else is written.
+  /// With `--resume` the step is the one after that checkpoint, else the first of the stage, with what it starts from.
+  /// Without `--stage` the stage is the first one that is not finished. Nothing else is written.
   /// - Collective: every process of the launch calls it once.
   public static func run(_ options: LaunchOptions, output: String) -> ExitCode {
     Session.run { world in
       let communicator = world.communicator
-      let experiment = try Experiment.build(options, communicator)
       let console = Console(speaks: communicator.rank == 0)
-      let observer = Observer(experiment, directory: nil, console: console)
-      let store = CheckpointStore(experiment, run: options.out ?? "runs/\(experiment.settings.name)")
-      let index = try store.restore(options, observer)
+      let plan = try communicator.together { try RunPlan(options, communicator) }
+      let sequence = try StageSequence(plan, options, communicator, console)
+      try sequence.requireOrigins()
+      guard let due = try sequence.next() else {
+        throw Failure(
+          .usage, "there is no step to record: everything is finished", at: plan.path,
+          hint: "give a checkpoint before the end: --resume FILE")
+      }
+      let experiment = try Experiment.build(due.stage, sequence.shelf, goesOn: options.resume != .never, communicator)
+      let observer = Observer(experiment, directory: nil, board: sequence.board, console: console)
+      let index = try CheckpointStore(experiment).restore(due.start, observer)
       let loader = try communicator.together { try experiment.loader(from: index) }
       defer { loader.stop() }
       let batch = try communicator.together { try loader.next() }
@@ -48,7 +56,8 @@ public enum StepTrace {
     _ experiment: Experiment, _ result: StepResult, _ batch: Batch, at index: Int, directory: RunDirectory?
   ) throws -> String {
     let path = try experiment.communicator.broadcast(
-      (directory?.path ?? "") + "/debug/nonfinite-step-\(String(format: "%08d", index)).h5")
+      (directory?.path ?? "")
+        + "/debug/\(experiment.stage.filePrefix)nonfinite-step-\(String(format: "%08d", index)).h5")
     let draws = DrawRecorder()
     var record = begin(experiment, batch, at: index)
     let repeated = try TrainingStep(experiment).gradients(of: batch, at: index, draws: draws)
@@ -60,8 +69,8 @@ public enum StepTrace {
   private static func begin(_ experiment: Experiment, _ batch: Batch, at index: Int) -> StepRecord {
     let settings = experiment.settings
     var record = StepRecord(
-      method: settings.method, config: experiment.resolved.resolvedJSON.line, seed: settings.seed, step: index,
-      communicator: experiment.communicator)
+      method: settings.method, stage: experiment.stage.name, config: experiment.stage.tree.resolvedJSON.line,
+      seed: settings.seed, step: index, communicator: experiment.communicator)
     record.addGathered("samples/index", wide: batch.indices.map(Int64.init), perImage: [])
     for (number, view) in batch.views.enumerated() {
       record.addGathered("views/\(number)", floats: view.array, perImage: Array(view.shape.dims.dropFirst()))
@@ -69,6 +78,9 @@ public enum StepTrace {
     let rate = experiment.rate.value(at: index)
     record.addSchedule("lr", rate)
     record.addSchedule("weight_decay", settings.optim.weightDecay)
+    for (name, value) in experiment.method.schedule(at: experiment.context(at: index)) {
+      record.addSchedule(name, value)
+    }
     for tensor in experiment.weights { record.add("weights_before", withoutPrefix(tensor)) }
     for state in experiment.method.state { record.add("state_before", NamedTensor(state)) }
     return record
@@ -98,6 +110,6 @@ public enum StepTrace {
 extension Experiment {
   /// The names of the parameters whose gradient is not finite.
   func nonFiniteGradients() -> [String] {
-    arena.parameters.filter { Kernels.nonFiniteCount($0.gradient.pointer, count: $0.gradient.count) > 0 }.map(\.name)
+    arena.trainable.filter { Kernels.nonFiniteCount($0.gradient.pointer, count: $0.gradient.count) > 0 }.map(\.name)
   }
 }

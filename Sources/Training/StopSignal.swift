@@ -40,10 +40,11 @@ struct Deadline {
   private let end: Double?
 
   /// - Parameters:
-  ///   - timeLimit: seconds from now, or nil.
+  ///   - timeLimit: seconds from `start`, or nil.
   ///   - deadline: seconds since the epoch, as `SSLMPI_DEADLINE` gives it, or nil.
-  init(timeLimit: Double?, deadline: Double?) {
-    let fromLimit = timeLimit.map { monotonicSeconds() + $0 }
+  ///   - start: on the monotonic clock.
+  init(timeLimit: Double?, deadline: Double?, start: Double = monotonicSeconds()) {
+    let fromLimit = timeLimit.map { start + $0 }
     let fromDeadline = deadline.map { monotonicSeconds() + $0 - Double(time(nil)) }
     end = [fromLimit, fromDeadline].compactMap { $0 }.min()
   }

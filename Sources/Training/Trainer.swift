@@ -5,27 +5,28 @@ import Messaging
 import Methods
 import Pipeline
 
-/// The training loop.
+/// The training loop of a run, or of one stage of it.
 ///
 /// Every rank runs it; rank 0 coordinates and logs. All decisions that end or change the run are taken from reduced
 /// values, so that all ranks take the same one at the same step.
 final class Trainer {
   private let experiment: Experiment
-  private let options: LaunchOptions
+  private let due: DueStage
   private let observer: Observer
   private let store: CheckpointStore
   private let step: TrainingStep
   private let deadline: Deadline
 
-  init(_ experiment: Experiment, _ options: LaunchOptions, _ observer: Observer, _ store: CheckpointStore) {
+  /// - Parameter deadline: of this start of the program, however many stages it runs.
+  init(
+    _ experiment: Experiment, _ due: DueStage, _ observer: Observer, _ store: CheckpointStore, _ deadline: Deadline
+  ) {
     self.experiment = experiment
-    self.options = options
+    self.due = due
     self.observer = observer
     self.store = store
+    self.deadline = deadline
     step = TrainingStep(experiment)
-    deadline = Deadline(
-      timeLimit: options.timeLimit ?? experiment.settings.runtime.timeLimit,
-      deadline: environmentNumber("SSLMPI_DEADLINE"))
   }
 
   /// Trains to the end, or until something asks for an orderly stop.
@@ -34,10 +35,10 @@ final class Trainer {
   /// - Throws: `Failure`, the same on all ranks.
   /// - Collective: all ranks.
   func run() throws -> ExitCode {
-    let first = try store.restore(options, observer)  // 1 where the weights come from
+    let first = try store.restore(due.start, observer)  // 1 where the weights come from
     let loader = try experiment.communicator.together { try experiment.loader(from: first) }
     defer { loader.stop() }
-    try observer.begin(at: first)
+    try observer.begin(at: first, isInherited: due.isInherited)
     var index = first
     while index < experiment.length.totalSteps {
       let start = monotonicSeconds()
@@ -55,11 +56,12 @@ final class Trainer {
       let stop = stopReason(wishes, done: index - first)
       let finished = index == experiment.length.totalSteps
       if finished || stop != nil || store.isDue(after: index, minutesDue: wishes.saveDue) {  // 9 checkpoint
+        try observer.settle(at: index)
         try store.save(after: index, observer, mustSucceed: finished || stop != nil)
       }
-      if let stop, !finished { return try observer.stoppedEarly(stop, at: index) }
+      if let stop, !(finished && due.isLast) { return try observer.stoppedEarly(stop, at: index) }
     }
-    return try observer.finished(at: index)
+    return try observer.finished(at: index, isLast: due.isLast)
   }
 
   /// What this rank would like to happen at the end of this step.

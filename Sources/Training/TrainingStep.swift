@@ -12,6 +12,8 @@ import Tensors
 struct StepResult {
   var loss: Double
   var parts: [(name: String, value: Double)]
+  /// What the method wants watched, over all ranks.
+  var observations: [(name: String, value: Double)]
   var nonFinite: Int
   var gradientNorm: Double
   var sumOfSquares: Double
@@ -62,8 +64,8 @@ final class TrainingStep {
     var times = StepTimes()
     try method.beforeForward(experiment.context(at: index, draws: draws))
     experiment.arena.zeroGradients()
-    var sums: [Double] = []  // loss and parts, weighted by images
-    var names: [String] = []
+    var sums: [Double] = []  // loss and parts, weighted by images; sums and counts of observations
+    var (parts, watched): ([String], [String]) = ([], [])
     let pieces = batch.microBatches(of: experiment.settings.train.microBatch)
     for (number, piece) in pieces.enumerated() {
       let weight = Double(piece.count) / Double(batch.globalBatch)
@@ -72,9 +74,11 @@ final class TrainingStep {
         piece, at: experiment.context(at: index, isFirstMicrobatch: number == 0, draws: draws))
       let middle = monotonicSeconds()
       times.forward += middle - start
-      let values = [Double(report.total.value.item)] + report.parts.map(\.value)
-      sums = sums.isEmpty ? values.map { $0 * weight } : zip(sums, values).map { $0 + $1 * weight }
-      names = report.parts.map(\.name)
+      let values =
+        ([Double(report.total.value.item)] + report.parts.map(\.value)).map { $0 * weight }
+        + report.observations.map(\.sum) + report.observations.map { Double($0.count) }
+      sums = sums.isEmpty ? values : zip(sums, values).map(+)
+      (parts, watched) = (report.parts.map(\.name), report.observations.map(\.name))
       if number == pieces.count - 1 { buckets.arm() }
       report.total.backward(seed: Float(weight))
       times.backward += monotonicSeconds() - middle
@@ -84,8 +88,13 @@ final class TrainingStep {
     let agreed = try experiment.communicator.allReduceSum(wishes().values + sums)
     sums = Array(agreed.dropFirst(StepWishes.count))
     times.communication = monotonicSeconds() - waiting
+    let seen = sums.dropFirst(1 + parts.count)
+    let observations = zip(watched, zip(seen, seen.dropFirst(watched.count))).map { name, total in
+      (name: name, value: total.1 > 0 ? total.0 / total.1 : .nan)
+    }
     return StepResult(
-      loss: sums[0], parts: zip(names, sums.dropFirst()).map { ($0, $1) }, nonFinite: reduced.nonFinite,
+      loss: sums[0], parts: zip(parts, sums.dropFirst()).map { ($0, $1) }, observations: observations,
+      nonFinite: reduced.nonFinite,
       gradientNorm: reduced.sumOfSquares.squareRoot(), sumOfSquares: reduced.sumOfSquares, times: times,
       wishes: StepWishes(agreed))
   }

@@ -84,6 +84,28 @@ final class SizesTests: XCTestCase {
     }
   }
 
+  func testCostIsThatOfAHandCountForWidth64AndDepth4() {
+    // 32 x 32 pixels in patches of 4: 64 patches of 48 numbers, and a class token.
+    let vit = ViTConfiguration(width: 64, depth: 4, heads: 4, patch: 4, imgSize: 32)
+    let block =
+      65 * 64 * 192  // query, key, value: 798,720
+      + 65 * 64 * 64  // projection: 266,240
+      + 2 * 65 * 64 * 256  // MLP: 2,129,920
+      + 2 * 65 * 65 * 64  // scores and values: 540,800
+    XCTAssertEqual(block, 3_735_680)
+    XCTAssertEqual(vit.cost().layers, 14_942_720)
+    XCTAssertEqual(vit.cost().embedding, 196_608)
+    XCTAssertEqual(vit.cost().forwardFlops, 30_278_656)
+    XCTAssertEqual(vit.cost().trainingFlops, 90_442_752)
+    // A quarter of the patches and the class token, 17 tokens, pass the blocks.
+    XCTAssertEqual(vit.cost(visible: 16).layers, 4 * Double(17 * 64 * (192 + 64 + 512) + 2 * 17 * 17 * 64))
+    // Decoder of width 32 and depth 2: from 17 tokens of 64, over 65 tokens of 32, to 64 patches of 48.
+    let decoder = DecoderConfiguration(width: 32, depth: 2, heads: 2).cost(of: vit, visible: 16)
+    let ends = 17 * 64 * 32 + 64 * 32 * 48
+    XCTAssertEqual(decoder.layers, Double(ends + 2 * (65 * 32 * (96 + 32 + 256) + 2 * 65 * 65 * 32)))
+    XCTAssertEqual(decoder.embedding, 0)
+  }
+
   func testTrainingCostAgreesWithTheMeasuredAnchors() throws {
     func masked(_ name: String) throws -> Double {
       let vit = try XCTUnwrap(ViTConfiguration.named(name))

@@ -11,9 +11,9 @@ final class MethodRegistryTests: XCTestCase {
   }
 
   /// What a method must bring along and does not.
-  private func missingPieces(type: String, name: String) -> [String] {
+  private func missingPieces(types: [String], name: String) -> [String] {
     let files = FileManager.default
-    var missing = ["Sources/Methods/\(type).swift", "Tests/MethodsTests/\(type)Tests.swift"].filter {
+    var missing = types.flatMap { ["Sources/Methods/\($0).swift", "Tests/MethodsTests/\($0)Tests.swift"] }.filter {
       !files.fileExists(atPath: root.appendingPathComponent($0).path)
     }
     let folder = root.appendingPathComponent("configs/\(name)").path
@@ -23,22 +23,38 @@ final class MethodRegistryTests: XCTestCase {
   }
 
   func testEveryMethodHasSourceTestAndConfiguration() {
-    for type in MethodRegistry.all {
-      XCTAssertEqual(missingPieces(type: String(describing: type), name: type.name), [], type.name)
+    for entry in MethodRegistry.all {
+      XCTAssertEqual(missingPieces(types: entry.types.map { "\($0)" }, name: entry.name), [], entry.name)
     }
     XCTAssertEqual(
-      missingPieces(type: "Imaginary", name: "imaginary"),
+      missingPieces(types: ["Imaginary"], name: "imaginary"),
       ["Sources/Methods/Imaginary.swift", "Tests/MethodsTests/ImaginaryTests.swift", "configs/imaginary/*.yaml"],
       "the check can fail")
   }
 
   func testNamesAreUniqueAndTypesAreFoundByThem() throws {
     XCTAssertEqual(Set(MethodRegistry.names).count, MethodRegistry.all.count)
-    for type in MethodRegistry.all { XCTAssertTrue(try MethodRegistry.type(named: type.name) == type) }
+    for entry in MethodRegistry.all {
+      XCTAssertEqual(try MethodRegistry.entry(named: entry.name).name, entry.name)
+      XCTAssertEqual(Set(entry.stages.map(\.name)).count, entry.stages.count)
+      for stage in entry.stages { XCTAssertTrue(try entry.type(of: stage.name) == stage.type) }
+    }
+  }
+
+  func testAMethodOfOneTypeHasItForEveryStageAndOthersOnlyForTheirs() throws {
+    let mae = try MethodRegistry.entry(named: "mae")
+    XCTAssertEqual(mae.stages.count, 0)
+    XCTAssertTrue(try mae.type(of: "mae") == mae.types[0])
+    let staged = try MethodRegistry.entry(named: "mae-ct")
+    XCTAssertTrue(try staged.type(of: "mae") == mae.types[0])
+    XCTAssertThrowsError(try staged.type(of: "maee")) { error in
+      XCTAssertEqual((error as? Failure)?.code, .badConfig)
+      XCTAssertEqual((error as? Failure)?.hint?.contains("did you mean 'mae'?"), true)
+    }
   }
 
   func testAnUnknownNameIsABadConfigurationWithTheNearestOne() {
-    XCTAssertThrowsError(try MethodRegistry.type(named: "mea")) { error in
+    XCTAssertThrowsError(try MethodRegistry.entry(named: "mea")) { error in
       let failure = error as? Failure
       XCTAssertEqual(failure?.code, .badConfig)
       XCTAssertEqual(failure?.hint?.contains("did you mean mae?"), true)

@@ -26,22 +26,28 @@ struct TinyRun {
       decoder: {dim: 8, depth: 1, heads: 2}
     """
 
-  init(_ name: String = "mae", model: String = tinyModel, _ rest: String = "", recompute: String = "none") throws {
+  init(
+    _ name: String = "mae", stage: String? = nil, model: String = tinyModel, _ rest: String = "",
+    batch: Int = 4, recompute: String = "none"
+  ) throws {
     let text = """
       method: \(name)
       seed: 5
       data: {train: unused}
-      train: {batch_size: 4, max_steps: 1, recompute: \(recompute)}
+      train: {batch_size: \(batch), max_steps: 1, recompute: \(recompute)}
       \(model)
       \(rest)
 
       """
     let tree = try SettingsTree.parse(text, named: "test.yaml")
+    let staged = try StagedSettings(
+      tree, method: name, stages: MethodRegistry.entry(named: name).stages.map(\.name))
+    let chosen = try XCTUnwrap(staged.stages.first { stage == nil || $0.settings.name == stage })
     context = try MethodContext(
-      settings: RunSettings(from: tree), section: tree.section(name),
+      settings: RunSettings(from: chosen.tree), tree: chosen.tree, stage: chosen.settings,
       communicator: World.start().communicator)
     method = try MethodRegistry.make(name, context)
-    try tree.finish()
+    try chosen.tree.finish()
     arena = context.builder.build()
     try method.attach(to: arena)
   }
@@ -52,18 +58,21 @@ struct TinyRun {
   }
 
   /// Random images, one set of pixels per view.
-  func batch(_ indices: [Int], textured: Bool = true) -> Batch {
+  func batch(_ indices: [Int], textured: Bool = true, globalBatch: Int? = nil, epoch: Int = 0) -> Batch {
     let side = context.vit.imgSize
     let views = method.views.views.indices.map { view in
       let pixels = indices.flatMap { index in
-        textured
-          ? ExactRandom.floats(3 * side * side, seed: UInt64(1000 * view + index))
-          : [Float](repeating: Float(index), count: 3 * side * side)
+        textured ? self.pixels(of: index, view: view) : [Float](repeating: Float(index), count: 3 * side * side)
       }
       return Tensor(pixels, [indices.count, 3, side, side])
     }
     return Batch(
-      views: views, indices: indices, sampled: indices, labels: indices.map { _ in -1 }, epoch: 0,
-      globalBatch: indices.count)
+      views: views, indices: indices, sampled: indices, labels: indices.map { _ in -1 }, epoch: epoch,
+      globalBatch: globalBatch ?? indices.count)
+  }
+
+  /// The pixels of an image of `batch`.
+  func pixels(of index: Int, view: Int) -> [Float] {
+    ExactRandom.floats(3 * context.vit.imgSize * context.vit.imgSize, seed: UInt64(1000 * view + index))
   }
 }

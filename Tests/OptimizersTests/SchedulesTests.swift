@@ -101,4 +101,64 @@ final class EMACopyTests: XCTestCase {
     XCTAssertTrue(teacher.parameters.allSatisfy(\.isFrozen))
     XCTAssertEqual(copy.state("teacher").map(\.name), ["teacher/decoder", "teacher/head"])
   }
+
+  /// f_m(t) - f = m^t (f_m(0) - f), with the momentum of the paper.
+  func testInvariant13DecayOfTheDistance() throws {
+    let source = arena(["a", "b"], seed: 1)
+    let copy = EMACopy(of: source)
+    let start = copy.weights.array
+    source.weights.fill(0.5)
+    for _ in 0..<1000 { copy.follow(momentum: 0.9999) }
+    let factor: Double = pow(0.9999, 1000)
+    for parameter in copy.arena.parameters {
+      let range = copy.arena.range(of: parameter)
+      let expected = start[range].map { Float(0.5 + factor * (Double($0) - 0.5)) }
+      expectClose(parameter.value.array, expected, relative: 0, absolute: 1e-4, parameter.name)
+    }
+    XCTAssertGreaterThan(zip(start, copy.weights.array).map { abs($0 - $1) }.max() ?? 0, 0.05)
+  }
+
+  func testACopyHasNoGradients() {
+    let copy = EMACopy(of: arena(["a", "b"], seed: 1))
+    XCTAssertEqual(copy.arena.gradients.count, 0)
+    XCTAssertEqual(copy.arena.parameters.map(\.name), ["a", "b"])
+    XCTAssertTrue(copy.arena.parameters.allSatisfy(\.isFrozen))
+  }
+
+  func testWhatIsFrozenForGoodIsCopiedAndNotAveraged() {
+    let builder = ModelBuilder(seed: 4)
+    builder.freezes = { $0 == "frozen" }
+    let frozen = builder.parameter("frozen", [999], .normal(std: 1))
+    let free = builder.parameter("free", [999], .normal(std: 1))
+    let source = builder.build()
+    let copy = EMACopy(of: source)
+    let freeStart = free.value.array[0]
+    for _ in 0..<100 { copy.follow(momentum: 0.9999) }
+    XCTAssertEqual(copy.arena["frozen"]?.value.array, frozen.value.array)
+    frozen.value.fill(2)
+    free.value.fill(3)
+    copy.follow(momentum: 0.9)
+    XCTAssertNotEqual(copy.arena["frozen"]?.value.array, frozen.value.array, "what is copied once is not read again")
+    XCTAssertEqual(copy.arena["free"]?.value.array[0] ?? 0, 0.9 * freeStart + 0.3, accuracy: 1e-5)
+    copy.restart()
+    XCTAssertEqual(copy.arena["frozen"]?.value.array, frozen.value.array)
+    XCTAssertEqual(copy.arena["free"]?.value.array, free.value.array)
+  }
+
+  /// The copy of a model with a frozen part, into a second model that is frozen as a whole and declared in another order.
+  func testACopyOfAPartlyFrozenModelFollowsByName() {
+    let builder = ModelBuilder(seed: 4)
+    builder.freezes = { $0 == "b" }
+    for name in ["a", "b", "c"] { _ = builder.parameter(name, [3, 7], .normal(std: 1)) }
+    let source = builder.build()
+    let teacher = ModelBuilder(seed: 5)
+    teacher.freezes = { _ in true }
+    for name in ["c", "b"] { _ = teacher.parameter(name, [3, 7], .normal(std: 1)) }
+    let copy = EMACopy(of: source, into: teacher.build())
+    for name in ["b", "c"] { XCTAssertEqual(copy.arena[name]?.value.array, source[name]?.value.array) }
+    source.weights.fill(9)
+    copy.follow(momentum: 0)
+    XCTAssertEqual(copy.arena["c"]?.value.array, source["c"]?.value.array)
+    XCTAssertNotEqual(copy.arena["b"]?.value.array, source["b"]?.value.array)
+  }
 }

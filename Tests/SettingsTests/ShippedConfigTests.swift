@@ -16,6 +16,14 @@ final class ShippedConfigTests: XCTestCase {
         files: ["\(directory)/\(name).yaml"], environment: ["SSLMPI_DATA_ROOT": "/data"])
       let settings: RunSettings
       do {
+        if tree.methodName == "mae-ct" {
+          // The sections of its methods are checked where the methods are known: by the dry run of each file.
+          let staged = try StagedSettings(tree, method: "mae-ct", stages: ["mae", "head", "tune"])
+          for stage in staged.stages { _ = try RunSettings(from: stage.tree) }
+          XCTAssertTrue(name.hasPrefix("mae-ct/"), name)
+          XCTAssertFalse(Presets.summary(of: name, in: directory).isEmpty, name)
+          continue
+        }
         settings = try RunSettings(from: tree)
         let section = tree.section("mae")
         _ = try section.double("mask_ratio", default: 0.75, in: 0.0...0.99, "part of the patches that is removed")

@@ -68,6 +68,20 @@ final class ValueTests: XCTestCase {
     XCTAssertEqual(settings.name, "mae-vit_small_patch16_224")
   }
 
+  /// A checkpoint keeps the settings as JSON, with every word in quotes.
+  func testResolvedJSONReadsBackToItself() throws {
+    for overrides in [
+      [], ["runtime.time_limit=23:45:00", "train.micro_batch=2", "eval.every=null", "optim.warmup=20%"],
+    ] {
+      let first = try tree(minimal, overrides)
+      _ = try RunSettings(from: first)
+      let json = first.resolvedJSON.line
+      let second = try SettingsTree.parse(json, named: "checkpoint")
+      _ = try RunSettings(from: second)
+      XCTAssertEqual(second.resolvedJSON.line, json)
+    }
+  }
+
   func testResolvedTextReadsBackToItself() throws {
     let overrides = [
       "optim.base_lr=1e-7", "optim.warmup=20%", "checkpoint.every=[1 epoch, 90 s]",
@@ -83,6 +97,12 @@ final class ValueTests: XCTestCase {
     try second.finish()
     XCTAssertEqual(second.resolvedYAML, yaml)
     XCTAssertEqual(second.resolvedJSON, first.resolvedJSON)
+    // As a checkpoint keeps it; words that stand for nothing, such as auto, have quotes there.
+    let kept = try SettingsTree.parse(first.resolvedJSON.line, named: "step.h5")
+    _ = try RunSettings(from: kept)
+    XCTAssertEqual(kept.resolvedJSON, first.resolvedJSON)
+    let stage = #"{"model":{"arch":"vit_tiny_patch4_32"},"train":{"micro_batch":"auto"},"from":"mae","later":[1]}"#
+    XCTAssertEqual(try RunSettings(stored: stage, named: "step.h5").model.arch, "vit_tiny_patch4_32")
     XCTAssertEqual(settings.data.train, "list:/a b, c.txt?root=/d")
     XCTAssertEqual(settings.data.val, "#odd: name ")
     XCTAssertEqual(settings.checkpoint.every, [.epochs(1), .minutes(1.5)])

@@ -8,9 +8,9 @@ import XCTest
 final class RunFilesTests: XCTestCase {
   func testAResumedLogDropsWhatCameAfterTheCheckpoint() throws {
     let path = temporaryDirectory() + "/metrics.jsonl"
-    let first = try MetricLog(path: path, keepingThrough: nil, attempt: 1)
+    let first = try MetricLog(path: path, stage: "mae", keepingThrough: nil, attempt: 1)
     for step in 1...6 { try first.append(kind: "train", step: step, [("loss", .double(1 / Double(step)))]) }
-    let second = try MetricLog(path: path, keepingThrough: 3, attempt: 2)
+    let second = try MetricLog(path: path, stage: "mae", keepingThrough: 3, attempt: 2)
     try second.append(kind: "train", step: 4, [("loss", .double(.nan))])
     let lines = try String(contentsOfFile: path, encoding: .utf8).split(separator: "\n").map {
       try JSON.parse(String($0))
