@@ -8,8 +8,11 @@ import Training
 struct BenchCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "bench",
-    abstract: "Measures products, kernels, training steps, messages and image decoding.",
-    subcommands: [GEMM.self, FusedKernels.self, Step.self, AllReduce.self, Decoding.self])
+    abstract: "Measures products, kernels, training steps, messages, the queue, features, k-NN and image decoding.",
+    subcommands: [
+      GEMM.self, FusedKernels.self, Step.self, AllReduce.self, Queue.self, Extracted.self, Neighbours.self,
+      Decoding.self,
+    ])
 
   /// `sslmpi bench gemm`
   struct GEMM: ParsableCommand {
@@ -86,10 +89,13 @@ struct BenchCommand: ParsableCommand {
   /// `sslmpi bench jpeg`
   struct Decoding: ParsableCommand {
     static let configuration = CommandConfiguration(
-      commandName: "jpeg", abstract: "JPEG files to training views on one core: decode, crop, resize, flip, normalise.")
+      commandName: "jpeg",
+      abstract: "JPEG files to training views on one core: decode, crop, resize, flip, colours, normalise.")
 
     @Option(help: "Generated 500x375 images a round.") var images = 200
     @Option(help: "Rounds; the median counts.") var rounds = 5
+    @Option(help: "What happens to colours: nothing, or MAE-CT's aug (image i as view i mod 2).")
+    var augment = JPEGBenchmark.Augment.none
     @Option(help: ArgumentHelp("Keep the files and views, for another program to compare with.", valueName: "dir"))
     var keepIn: String?
     @Flag(help: "One JSON object.") var json = false
@@ -97,13 +103,13 @@ struct BenchCommand: ParsableCommand {
     func validate() throws { try requirePositive([("--images", images), ("--rounds", rounds)]) }
 
     func run() throws {
-      let result = try JPEGBenchmark.run(images: images, rounds: rounds, keepIn: keepIn)
+      let result = try JPEGBenchmark.run(images: images, rounds: rounds, augment: augment, keepIn: keepIn)
       let fields = (result.json.members ?? []).map { ($0.key, $0.value) }
       Output.result(json ? result.json.line : BenchCommand.list(fields))
     }
   }
 
-  private static func list(_ fields: [(String, JSON)]) -> String {
+  static func list(_ fields: [(String, JSON)]) -> String {
     fields.map { name, value in
       let isWhole = value.intValue != nil
       let number = isWhole ? nil : value.doubleValue.map(rounded)
@@ -111,6 +117,8 @@ struct BenchCommand: ParsableCommand {
     }.joined(separator: "\n")
   }
 }
+
+extension JPEGBenchmark.Augment: ExpressibleByArgument {}
 
 /// Refuses options below 1.
 func requirePositive(_ values: [(String, Int)]) throws {

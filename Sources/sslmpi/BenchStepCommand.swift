@@ -22,11 +22,11 @@ extension BenchCommand {
     @Option(help: "What multiplies matrices: isa, auto, native, openblas or onednn.") var gemm = "isa"
     @Option(help: "Activations that backward computes again.") var recompute = Recompute.none
     @Option(help: "Measured steps, after two that are not.") var steps = 10
-    @Option(help: "Tokens of an image, the class token included, instead of the model's (not for mae_*).")
+    @Option(help: "Tokens of an image, the class token included, instead of the model's (not for mae*).")
     var tokens: Int?
-    @Option(help: "Width of a token, instead of the model's (not for mae_*).") var width: Int?
-    @Option(help: "Blocks, instead of the model's (not for mae_*).") var depth: Int?
-    @Option(help: "Attention heads, instead of the model's (not for mae_*).") var heads: Int?
+    @Option(help: "Width of a token, instead of the model's (not for mae*).") var width: Int?
+    @Option(help: "Blocks, instead of the model's (not for mae*).") var depth: Int?
+    @Option(help: "Attention heads, instead of the model's (not for mae*).") var heads: Int?
     @Flag(help: "One JSON object.") var json = false
     @Flag(help: ArgumentHelp("Answer commands on standard input.", visibility: .hidden)) var lockstep = false
 
@@ -40,7 +40,7 @@ extension BenchCommand {
       guard known.contains(gemm) else {
         throw ValidationError("--gemm must be one of \(known.joined(separator: ", ")), not \(gemm).")
       }
-      if workload.isMasked, sizes != StepBenchmark.Sizes() {
+      if workload.isMethod, sizes != StepBenchmark.Sizes() {
         throw ValidationError(
           "--tokens, --width, --depth and --heads do not go with \(workload.rawValue); use vit_s16 or vit_b16.")
       }

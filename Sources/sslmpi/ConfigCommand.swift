@@ -1,7 +1,7 @@
 import ArgumentParser
 import Basics
+import Evaluation
 import Messaging
-import Methods
 import Settings
 import Training
 
@@ -20,8 +20,8 @@ struct ConfigCommand: ParsableCommand {
     @Flag(help: "One JSON object.") var json = false
 
     func run() throws {
-      try ConfigCommand.read(configuration) { tree in
-        Output.result(json ? tree.resolvedJSON.line : String(tree.resolvedYAML.dropLast()))
+      try ConfigCommand.read(configuration) { settings in
+        Output.result(json ? settings.resolvedJSON.line : String(settings.resolvedYAML.dropLast()))
       }
     }
   }
@@ -33,28 +33,29 @@ struct ConfigCommand: ParsableCommand {
       discussion: """
         sslmpi config explain optim.base_lr --preset demo
         sslmpi config explain train
+        sslmpi config explain stages.tune.optim.base_lr my-stages.yaml
         """)
 
-    @Argument(help: "A key or a section; all keys when it is left out.")
+    @Argument(help: "A key or a section, also of a protocol of eval; all keys of a run when it is left out.")
     var key = ""
     @OptionGroup var configuration: ConfigurationOptions
 
     func run() throws {
-      try ConfigCommand.read(configuration) { tree throws(Failure) in Output.result(try tree.explain(key)) }
+      let top = key.prefix { $0 != "." }
+      if EvaluatorRegistry.all.contains(where: { $0.name == top }) {
+        var request = EvaluationRequest(name: key)
+        request.overrides = configuration.overrides
+        return Output.result(try EvaluationSession.explain(request))
+      }
+      try ConfigCommand.read(configuration) { settings throws(Failure) in Output.result(try settings.explain(key)) }
     }
   }
 
   /// Reads the settings the way a run does, so that every key is known, the method's too.
-  private static func read(_ options: ConfigurationOptions, _ show: (SettingsTree) throws -> Void) throws {
-    let tree = try options.tree()
-    let settings = try RunSettings(from: tree, isTemplate: true)
+  private static func read(_ options: ConfigurationOptions, _ show: (StagedSettings) throws -> Void) throws {
+    let launch = LaunchOptions(configFiles: options.files, preset: options.preset, overrides: options.overrides)
     try Session.run { world in
-      let type = try MethodRegistry.type(named: settings.method)
-      let context = try MethodContext(
-        settings: settings, section: tree.section(settings.method), communicator: world.communicator)
-      _ = try type.init(context)
-      try tree.finish()
-      try show(tree)
+      try show(RunPlan(launch, world.communicator, isTemplate: true).settings)
       return .done
     }.end()
   }

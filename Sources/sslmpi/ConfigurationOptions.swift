@@ -59,13 +59,8 @@ struct ConfigurationOptions: ParsableArguments {
       + words.filter(ConfigurationOptions.isOverride)
   }
 
-  /// The merged settings.
-  func tree() throws(Failure) -> SettingsTree {
-    try SettingsTree.load(files: files, preset: preset, overrides: overrides)
-  }
-
   /// `optim.base_lr=1` is an override, `a=b.yaml` next to it is too, `dir=1/a.yaml` is a file.
-  private static func isOverride(_ word: String) -> Bool {
+  static func isOverride(_ word: String) -> Bool {
     guard let equals = word.firstIndex(of: "=") else { return false }
     return word[..<equals].allSatisfy { $0.isLetter || $0.isNumber || "._-".contains($0) } && equals != word.startIndex
   }

@@ -40,10 +40,12 @@ struct InspectCommand: ParsableCommand {
     }
   }
 
-  /// The state of a run, then its newest whole checkpoint.
+  /// The state of a run and of its stages, then its newest whole checkpoint.
   private func showRun() throws {
     let status = try JSON.parse(String(contentsOfFile: target + "/status.json", encoding: .utf8))
-    let newest = try CheckpointReader.newestValid(in: target)
+    let stages = status["stages"]?.arrayValue ?? []
+    let names = stages.compactMap { $0["name"]?.stringValue }
+    let newest = try CheckpointReader.newestValid(in: target, stages: names)
     if json {
       let rejected = newest.rejected.map { JSON.object([("path", .string($0.path)), ("reason", .string($0.reason))]) }
       Output.result(
@@ -51,8 +53,13 @@ struct InspectCommand: ParsableCommand {
           ("status", status), ("checkpoint", newest.path.map { .string($0) } ?? .null), ("rejected", .array(rejected)),
         ]).line)
     } else {
-      for member in status.members ?? [] {
+      for member in status.members ?? [] where member.key != "stages" {
         Output.result("\(member.key): \(member.value.stringValue ?? member.value.line)")
+      }
+      for (place, stage) in stages.enumerated() {
+        Output.result(
+          "stage \(place + 1)/\(stages.count) \(stage["name"]?.stringValue ?? "?"): \(stage["state"]?.stringValue ?? "?"), "
+            + "step \(stage["step"]?.intValue ?? 0) of \(stage["steps"]?.intValue ?? 0)")
       }
       for rejected in newest.rejected { Output.result("damaged: \(rejected.path): \(rejected.reason)") }
       Output.result("newest whole checkpoint: \(newest.path ?? "none")")

@@ -34,7 +34,10 @@ struct ListCommand: ParsableCommand {
 
   private func rows() throws -> [(name: String, about: String)] {
     switch kind {
-    case .methods: return MethodRegistry.names.map { ($0, "") }
+    case .methods:
+      return MethodRegistry.all.map {
+        ($0.name, $0.stages.isEmpty ? "" : "stages " + $0.stages.map(\.name).joined(separator: ", "))
+      }
     case .models:
       return ViTConfiguration.names.compactMap { name in
         ViTConfiguration.named(name).map {

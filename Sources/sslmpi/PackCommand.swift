@@ -24,7 +24,7 @@ struct PackCommand: ParsableCommand {
 
   func run() throws {
     guard Output.speaks else { return }
-    let source = try DataSource.open(source, labels: source.hasPrefix("synth:"))
+    let source = try DataSource.open(source, labels: false)
     switch layout {
     case .folder: try packAsFolder(source, to: out)
     }

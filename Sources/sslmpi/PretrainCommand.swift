@@ -15,6 +15,9 @@ struct RunOptions: ParsableArguments {
   @Option(help: ArgumentHelp("Take weights, and only weights, from this checkpoint.", valueName: "file"))
   var initFrom: String?
 
+  @Option(help: ArgumentHelp("Run this stage alone, for a method of several stages.", valueName: "name"))
+  var stage: String?
+
   @Flag(name: .shortAndLong, help: "No progress on the terminal; messages and metrics.jsonl stay.")
   var quiet = false
 
@@ -22,9 +25,12 @@ struct RunOptions: ParsableArguments {
   var verbose = false
 
   /// The options of a launch.
-  func launch(_ configuration: ConfigurationOptions) -> LaunchOptions {
+  ///
+  /// - Parameter directory: of the run; `$SSLMPI_OUT` when nil.
+  func launch(_ configuration: ConfigurationOptions, directory: String?) -> LaunchOptions {
     var options = LaunchOptions(
       configFiles: configuration.files, preset: configuration.preset, overrides: configuration.overrides)
+    options.out = directory ?? ProcessInfo.processInfo.environment["SSLMPI_OUT"].flatMap { $0.isEmpty ? nil : $0 }
     if verbose { options.overrides.insert("--verbose log.every=1 step", at: 0) }
     switch resume {
     case "auto": options.resume = .auto
@@ -32,6 +38,7 @@ struct RunOptions: ParsableArguments {
     default: options.resume = .file(resume)
     }
     options.initFrom = initFrom
+    options.stage = stage
     options.quiet = quiet
     return options
   }
@@ -59,7 +66,7 @@ struct PretrainCommand: ParsableCommand {
   @Option(help: ArgumentHelp("The run directory; $SSLMPI_OUT, else runs/<name>.", valueName: "dir"))
   var out: String?
 
-  @Flag(help: "Replace a run that is already there.")
+  @Flag(help: "Replace a run that is already there; with --stage that stage of it.")
   var overwrite = false
 
   @Option(help: ArgumentHelp("Save and stop with exit 75 after this long (H:M:S).", valueName: "time"))
@@ -78,8 +85,7 @@ struct PretrainCommand: ParsableCommand {
   }
 
   func run() throws {
-    var options = start.launch(configuration)
-    options.out = out ?? ProcessInfo.processInfo.environment["SSLMPI_OUT"].flatMap { $0.isEmpty ? nil : $0 }
+    var options = start.launch(configuration, directory: out)
     options.overwrite = overwrite
     options.timeLimit = timeLimit.flatMap(durationInSeconds)
     options.dryRun = dryRun
@@ -92,7 +98,10 @@ struct TraceStepCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "trace-step",
     abstract: "Records one optimiser step: every input and every result, in one HDF5 file.",
-    discussion: "sslmpi trace-step --preset tiny-shapes --out step.h5 && sslmpi inspect step.h5")
+    discussion: """
+      sslmpi trace-step --preset mae/tiny-shapes --out step.h5 && sslmpi inspect step.h5
+      sslmpi trace-step runs/demo/config.resolved.yaml --run runs/demo --stage tune --out tune.h5
+      """)
 
   @OptionGroup var configuration: ConfigurationOptions
   @OptionGroup var start: RunOptions
@@ -100,7 +109,13 @@ struct TraceStepCommand: ParsableCommand {
   @Option(help: ArgumentHelp("The file to write.", valueName: "file"))
   var out = "step.h5"
 
+  @Option(
+    name: .customLong("run"),
+    help: ArgumentHelp(
+      "The run directory whose checkpoints it starts from; $SSLMPI_OUT, else runs/<name>.", valueName: "dir"))
+  var directory: String?
+
   func run() throws {
-    try StepTrace.run(start.launch(configuration), output: out).end()
+    try StepTrace.run(start.launch(configuration, directory: directory), output: out).end()
   }
 }

@@ -16,7 +16,8 @@ struct SSLMPI: ParsableCommand {
       """,
     version: Versions.program,
     subcommands: [
-      PretrainCommand.self, InspectCommand.self, TraceStepCommand.self, BenchCommand.self, ConfigCommand.self,
+      PretrainCommand.self, EvalCommand.self, EmbedCommand.self, VisualizeCommand.self, ExportCommand.self,
+      ImportCommand.self, InspectCommand.self, TraceStepCommand.self, BenchCommand.self, ConfigCommand.self,
       ListCommand.self, PackCommand.self,
     ])
 

@@ -13,7 +13,7 @@ final class BenchStepTests: XCTestCase {
     expect(outcome, code: 0)
     let record = try JSON.parse(outcome.output)
     let shares = try XCTUnwrap(record["share"]?.members).compactMap(\.value.doubleValue)
-    XCTAssertEqual(shares.count, 8)
+    XCTAssertEqual(shares.count, 9)
     XCTAssertEqual(shares.reduce(0, +), 1, accuracy: 1e-9)
     XCTAssertEqual(record["batch"]?.intValue, 3)
     let rates = try XCTUnwrap(record["rate"]?.members).map(\.key)

@@ -56,4 +56,37 @@ final class CompareTests: XCTestCase {
     XCTAssertNotEqual(outcome.code, 0)
     XCTAssertTrue(outcome.errors.contains("odd ended with code 78"), outcome.errors)
   }
+
+  func testRoundsBeforeASideDiesAreKept() throws {
+    let folder = temporaryDirectory("compare")
+    // A side that speaks the protocol; `odd`, which gets the flag --die, is gone in its third turn.
+    let program = folder + "/side"
+    try """
+    #!/usr/bin/env python3
+    from json import dumps
+    from sys import argv, exit, stdin
+    def say(**record): print(dumps(record), flush=True)
+    batch = int(argv[argv.index("--batch") + 1])
+    say(ready=True, engine="sslmpi", ranks=1, threads=2, gflops_per_image=1.0, step_seconds=1.0)
+    turns = 0
+    for line in stdin:
+        if line.startswith("go"):
+            turns += 1
+            if turns == 3 and "--die" in argv: exit(9)
+            say(steps=1, seconds=1.0, images=batch)
+        else:
+            say(sgemm_gflops=1.0)
+    """.write(toFile: program, atomically: true, encoding: .utf8)
+    try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: program)
+    let arguments = [
+      "--batch", "4", "--threads", "2", "--sides", "sslmpi", "--side", "odd=--die", "--steps", "1", "--rounds", "5",
+      "--max-foreign", "1000", "--program", program, "--output", folder + "/results.jsonl",
+    ]
+    let outcome = ProgramRun.start(arguments, launcher: ["/usr/bin/env", "python3", "-B", script]).wait()
+    XCTAssertEqual(outcome.code, 1, outcome.errors + outcome.output)
+    XCTAssertTrue(outcome.errors.contains("odd ended with code 9"), outcome.errors)
+    XCTAssertTrue(outcome.errors.contains("the 2 rounds before it are kept"), outcome.errors)
+    let result = try JSON.parse(String(contentsOfFile: folder + "/results.jsonl", encoding: .utf8))
+    XCTAssertEqual(result["clean_rounds"]?.intValue, 2)
+  }
 }

@@ -6,12 +6,28 @@ final class HelpTests: XCTestCase {
     "--preset", "--data", "--method", "--model", "--epochs", "--batch-size", "--base-lr", "--seed", "--threads",
     "--log-every", "--save-every",
   ]
-  private let start = ["--resume", "--init-from", "-q", "-v"]
+  private let start = ["--resume", "--init-from", "--stage", "-q", "-v"]
 
   func testOptionNamesAreFrozen() throws {
     let frozen: [([String], [String])] = [
       (["pretrain"], settings + start + ["--out", "--overwrite", "--time-limit", "--dry-run"]),
-      (["trace-step"], settings + start + ["--out"]),
+      (["trace-step"], settings + start + ["--out", "--run"]),
+      (
+        ["embed"],
+        [
+          "--data", "--out", "--feature", "--tokens", "--save-inputs", "--format", "--weights", "--size", "--batch",
+          "--allow-bad", "--threads",
+        ]
+      ),
+      (
+        ["eval"],
+        [
+          "--data", "--train", "--val", "--masks", "--weights", "--size", "--batch", "--threads", "--feature",
+          "--features", "--seed", "--tiny", "--out", "--json", "--explain",
+        ]
+      ),
+      (["export"], ["--names", "--format", "--out", "--weights", "--cls-only", "--size"]),
+      (["import"], ["--model", "--out", "--allow-partial"]),
       (["inspect"], ["--verify", "--json"]),
       (["bench", "gemm"], ["--rows", "--columns", "--inner", "--seconds", "--threads", "--engine", "--json"]),
       (["bench", "kernels"], ["--rows", "--width", "--seconds", "--threads", "--json"]),
@@ -23,11 +39,35 @@ final class HelpTests: XCTestCase {
         ]
       ),
       (["bench", "allreduce"], ["--repetitions", "--json"]),
-      (["bench", "jpeg"], ["--images", "--rounds", "--keep-in", "--json"]),
+      (
+        ["bench", "queue"],
+        [
+          "--capacity", "--width", "--queries", "--top-k", "--batch", "--placements", "--rounds", "--threads",
+          "--json",
+        ]
+      ),
+      (
+        ["bench", "features"],
+        ["--model", "--data", "--images", "--batch", "--rounds", "--threads", "--workers", "--json"]
+      ),
+      (
+        ["bench", "knn"],
+        ["--queries", "--bank", "--width", "--top-k", "--rounds", "--threads", "--keep-in", "--json"]
+      ),
+      (["bench", "jpeg"], ["--images", "--rounds", "--augment", "--keep-in", "--json"]),
       (["config", "print"], settings + ["--json"]),
       (["config", "explain"], settings),
       (["list"], ["--json"]),
       (["pack"], ["--out", "--as"]),
+      (["export"], ["--names", "--format", "--out", "--weights", "--cls-only", "--size"]),
+      (["import"], ["--model", "--out", "--allow-partial"]),
+      (
+        ["visualize"],
+        [
+          "--data", "--train", "--val", "--masks", "--weights", "--size", "--batch", "--threads", "--feature",
+          "--images", "--seed", "--out",
+        ]
+      ),
     ]
     for (command, expected) in frozen {
       let help = ProgramRun.sslmpi(command + ["--help"])
@@ -46,7 +86,13 @@ final class HelpTests: XCTestCase {
     expect(help, code: 0)
     let listed = help.lines.drop { $0 != "SUBCOMMANDS:" }.dropFirst().prefix { $0.hasPrefix("  ") && !$0.contains("'") }
     let names = listed.filter { !$0.hasPrefix("   ") }.compactMap { $0.split(separator: " ").first.map(String.init) }
-    XCTAssertEqual(names, ["pretrain", "inspect", "trace-step", "bench", "config", "list", "pack"])
+    XCTAssertEqual(
+      names,
+      [
+        "pretrain", "eval", "embed", "visualize", "export", "import", "inspect", "trace-step", "bench", "config",
+        "list",
+        "pack",
+      ])
   }
 
   func testEveryFlagNamesItsKey() throws {

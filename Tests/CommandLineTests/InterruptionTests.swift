@@ -29,7 +29,7 @@ final class InterruptionTests: XCTestCase {
     let arguments = run.arguments(steps: InterruptionTests.endless, ["checkpoint.every=5 steps"])
     let started = ProgramRun.start(arguments, ranks: 2)
     started.waitForErrors(containing: "[12/")
-    let ranks = childPrograms(of: started.process.processIdentifier)
+    let ranks = started.ranks
     kill(try XCTUnwrap(ranks.last), SIGKILL)
     let result = started.wait()
     XCTAssertNotEqual(result.code, 0)
@@ -48,7 +48,7 @@ final class InterruptionTests: XCTestCase {
     let often = ["runtime.comm.allreduce=window", "runtime.hang_timeout=5 s"]
     let started = ProgramRun.start(run.arguments(steps: InterruptionTests.endless, often), ranks: 2)
     started.waitForErrors(containing: "[12/")
-    let rank = try XCTUnwrap(childPrograms(of: started.process.processIdentifier).last)
+    let rank = try XCTUnwrap(started.ranks.last)
     kill(rank, SIGSTOP)
     let result = started.wait()
     XCTAssertEqual(result.code, ExitCode.rankLost.rawValue, result.errors)
@@ -77,17 +77,5 @@ final class InterruptionTests: XCTestCase {
     let result = run.train(steps: InterruptionTests.endless, ["--time-limit", "0:00:03"])
     XCTAssertEqual(result.code, 75, result.errors)
     XCTAssert(result.errors.contains("the time limit is near"), result.errors)
-  }
-
-  /// The processes of the program under test below `parent`.
-  private func childPrograms(of parent: Int32) -> [Int32] {
-    let all = (try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? []
-    return all.compactMap(Int32.init).sorted().filter { candidate in
-      guard let stat = try? String(contentsOfFile: "/proc/\(candidate)/stat", encoding: .utf8),
-        let end = stat.lastIndex(of: ")")
-      else { return false }
-      let fields = stat[stat.index(after: end)...].split(separator: " ")
-      return fields.count > 1 && Int32(fields[1]) == parent && stat.contains("(sslmpi)")
-    }
   }
 }

@@ -77,6 +77,18 @@ final class StartedProgram {
     while process.isRunning, !errorsSoFar.contains(text) { sched_yield() }
   }
 
+  /// The processes of its ranks, in the order in which they were started.
+  var ranks: [Int32] {
+    let all = (try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? []
+    return all.compactMap(Int32.init).sorted().filter { candidate in
+      guard let stat = try? String(contentsOfFile: "/proc/\(candidate)/stat", encoding: .utf8),
+        let end = stat.lastIndex(of: ")")
+      else { return false }
+      let fields = stat[stat.index(after: end)...].split(separator: " ")
+      return fields.count > 1 && Int32(fields[1]) == process.processIdentifier && stat.contains("(sslmpi)")
+    }
+  }
+
   /// Waits for the end.
   func wait() -> ProgramRun {
     process.waitUntilExit()

@@ -7,7 +7,7 @@ import XCTest
 final class RunTests: XCTestCase {
   private let directory = temporaryDirectory("run")
   private let small = [
-    "--preset", "tiny-shapes", "model.width=32", "model.depth=1", "model.heads=2", "model.decoder.dim=16",
+    "--preset", "mae/tiny-shapes", "model.width=32", "model.depth=1", "model.heads=2", "model.decoder.dim=16",
     "model.decoder.depth=1", "model.decoder.heads=2", "--data", "synth:tinyshapes?n=40&size=32", "--batch-size", "8",
     "train.epochs=null", "train.max_steps=4", "eval.knn.k=3", "runtime.threads=1", "log.every=1 step",
   ]

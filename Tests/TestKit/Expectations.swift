@@ -39,7 +39,7 @@ private func excess(_ x: Float, _ y: Float) -> Double {
   return difference.isNaN ? .infinity : difference / (1e-12 + abs(Double(y)))
 }
 
-/// A fresh directory of its own, removed by nobody: the system's temporary directory holds it.
+/// A fresh directory of its own in $TMPDIR, which `tools/test` removes at its end.
 public func temporaryDirectory(_ purpose: String = "test") -> String {
   let path = FileManager.default.temporaryDirectory.appendingPathComponent("sslmpi-\(purpose)-\(UUID().uuidString)")
   do {

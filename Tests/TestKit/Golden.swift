@@ -10,13 +10,17 @@ public struct Golden {
 
   /// Reads `Tests/Goldens/NAME.json`; stops the test when it is missing or damaged.
   public static func load(_ name: String) -> Golden {
-    let path = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-      .appendingPathComponent("Goldens/\(name).json")
     do {
-      return Golden(root: try JSON.parse(String(contentsOf: path, encoding: .utf8)), name: name)
+      return Golden(root: try JSON.parse(String(contentsOfFile: path("\(name).json"), encoding: .utf8)), name: name)
     } catch {
       preconditionFailure("golden \(name): \(error)")
     }
+  }
+
+  /// The path of a file in `Tests/Goldens`.
+  public static func path(_ file: String) -> String {
+    URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+      .appendingPathComponent("Goldens/\(file)").path
   }
 
   /// The keys in the order of the file.
@@ -24,6 +28,9 @@ public struct Golden {
 
   /// The values of an array, flat, row-major.
   public func floats(_ key: String) -> [Float] { values(key).map { Float($0.doubleValue ?? .nan) } }
+
+  /// The values of an array, flat, row-major, in double precision.
+  public func doubles(_ key: String) -> [Double] { values(key).map { $0.doubleValue ?? .nan } }
 
   /// The values of an array of whole numbers.
   public func ints(_ key: String) -> [Int] {
