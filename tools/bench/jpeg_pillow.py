@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """Compares the JPEG pipeline of sslmpi with Pillow on the same files, crops and flips, on one core, in one run.
 
-usage: jpeg_pillow.py [--rounds N] [--images N] [--program .build/release/sslmpi] DIR
+usage: jpeg_pillow.py [--rounds N] [--images N] [--augment none|aug] [--program .build/release/sslmpi] DIR
 
-`sslmpi bench jpeg --keep-in DIR` writes the files `I.jpg`, `views.json` and `views.f32`, which Pillow then reads.
+`sslmpi bench jpeg --keep-in DIR` writes the files `I.jpg`, `views.json` and `views.f32`, which Pillow then reads. Colours are
+changed by the calls that torchvision's transforms make for Pillow pictures; its blur is another filter, Pillow's is taken.
 The two programs run in turn, `--rounds` times; the ratio is the median over turns. Needs Pillow and NumPy.
 """
 import argparse
@@ -14,15 +15,34 @@ import subprocess
 import time
 
 import numpy as np
-from PIL import Image, __version__ as pillow_version
+from PIL import Image, ImageEnhance, ImageFilter, ImageOps, __version__ as pillow_version
 
 MEAN = np.array([0.485, 0.456, 0.406], np.float32)
 STD = np.array([0.229, 0.224, 0.225], np.float32)
 SIZE = 224
 
 
+def turned(image, turn):
+    """torchvision's adjust_hue."""
+    hue, saturation, value = image.convert("HSV").split()
+    levels = np.array(hue, dtype=np.uint8)
+    levels += np.int32(turn * 255).astype(np.uint8)
+    return Image.merge("HSV", (Image.fromarray(levels), saturation, value)).convert("RGB")
+
+
+COLOUR = {
+    "brightness": lambda image, factor: ImageEnhance.Brightness(image).enhance(factor),
+    "contrast": lambda image, factor: ImageEnhance.Contrast(image).enhance(factor),
+    "saturation": lambda image, factor: ImageEnhance.Color(image).enhance(factor),
+    "hue": turned,
+    "grey": lambda image, _: Image.merge("RGB", [image.convert("L")] * 3),
+    "solarise": ImageOps.solarize,
+    "blur": lambda image, sigma: image.filter(ImageFilter.GaussianBlur(sigma)),
+}
+
+
 def view(path, entry):
-    """Decode, crop, resize, flip: what training frameworks do with Pillow."""
+    """Decode, crop, resize, flip, colours: what training frameworks do with Pillow."""
     with Image.open(path) as image:
         image = image.convert("RGB")
     left, top = entry["left"], entry["top"]
@@ -30,6 +50,8 @@ def view(path, entry):
     image = image.resize((SIZE, SIZE), Image.BICUBIC)
     if entry["flip"]:
         image = image.transpose(Image.FLIP_LEFT_RIGHT)
+    for name, value in entry["colour"]:
+        image = COLOUR[name](image, value)
     return image
 
 
@@ -65,6 +87,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--images", type=int, default=200)
+    parser.add_argument("--augment", choices=["none", "aug"], default="none")
     parser.add_argument("--program", default=".build/release/sslmpi")
     parser.add_argument("directory")
     options = parser.parse_args()
@@ -73,7 +96,7 @@ def main():
     ratios, ours, theirs = [], [], []
     for _ in range(options.rounds):
         command = [options.program, "bench", "jpeg", "--json", "--rounds", "3"]
-        command += ["--images", str(options.images), "--keep-in", options.directory]
+        command += ["--augment", options.augment, "--images", str(options.images), "--keep-in", options.directory]
         line = subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip().splitlines()[-1]
         result = json.loads(line)
         with open(os.path.join(options.directory, "views.json"), encoding="utf-8") as file:
@@ -82,6 +105,7 @@ def main():
         theirs.append(pillow_rate(options.directory, entries))
         ratios.append(ours[-1] / theirs[-1])
     report = {
+        "augment": options.augment,
         "pillow": pillow_version,
         "mean_bytes": result["mean_bytes"],
         "sslmpi_images_per_cpu_s": statistics.median(ours),

@@ -13,6 +13,10 @@ class Late(Exception):
     """The time of the whole comparison is over."""
 
 
+class Ended(Exception):
+    """A side is gone: what was seen of its end."""
+
+
 def machine_seconds():
     """CPU seconds so far on the cores this program may use: by anybody, and taken away by the hypervisor (steal)."""
     cores = {f"cpu{core}" for core in os.sched_getaffinity(0)}
@@ -112,7 +116,7 @@ class Side:
                 raise Late(self.name)
             fresh = os.read(self.process.stdout.fileno(), 1 << 16)
             if not fresh:
-                raise SystemExit(f"error: {self.name} ended with code {self.process.wait()} instead of answering")
+                raise Ended(f"{self.name} ended with code {self.process.wait()} instead of answering")
             self.pending += fresh
         line, _, self.pending = self.pending.partition(b"\n")
         try:
@@ -128,7 +132,7 @@ class Side:
             self.process.stdin.flush()
             return self.answer()
         except BrokenPipeError:
-            raise SystemExit(f"error: {self.name} ended with code {self.process.wait()}") from None
+            raise Ended(f"{self.name} ended with code {self.process.wait()}") from None
         finally:
             self.pause()
 
