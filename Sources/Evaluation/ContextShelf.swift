@@ -1,5 +1,6 @@
 import Basics
 import Features
+import Images
 import Messaging
 import Pipeline
 import Settings
@@ -28,6 +29,7 @@ final class ContextShelf {
   private struct Key: Hashable {
     let dataset: Dataset
     let kind: FeatureKind?
+    let interpolation: Interpolation
   }
 
   /// Reads the encoder.
@@ -81,7 +83,9 @@ final class ContextShelf {
       context.runDirectory = target?.run
       return context
     }
-    let key = Key(dataset: evaluator.feature == .patches ? .scenes : .objects, kind: kind)
+    let key = Key(
+      dataset: evaluator.feature == .patches ? .scenes : .objects, kind: kind,
+      interpolation: evaluator.interpolation)
     if let context = contexts[key] { return context }
     let context = try made(key)
     context.options.batch = request.batch
@@ -99,8 +103,8 @@ final class ContextShelf {
     }
     guard let encoder else { preconditionFailure("ContextShelf: neither a checkpoint nor features") }
     return EvaluationContext(
-      encoder: encoder, splits: try splits(key.dataset), kind: key.kind, seed: request.seed,
-      communicator: communicator)
+      encoder: encoder, splits: try splits(key.dataset), kind: key.kind, interpolation: key.interpolation,
+      seed: request.seed, communicator: communicator)
   }
 
   /// What a report says about the features of a context.

@@ -1,5 +1,6 @@
 import Basics
 import Features
+import Images
 import Messaging
 import Pipeline
 import Tensors
@@ -23,6 +24,8 @@ public struct EmbedRequest: Sendable {
   public var weights: String?
   /// The side of the images in pixels; that of the encoder when nil.
   public var size: Int?
+  /// How images are resized.
+  public var interpolation = Interpolation.bicubic
   /// How features are extracted.
   public var batch = 32
   /// Whether an image that cannot be read is taken as the mean colour.
@@ -116,7 +119,8 @@ public struct EmbedSession {
     _ output: Output, _ encoder: Encoder, _ kinds: [FeatureKind], _ origin: FeatureOrigin
   ) throws(Failure) {
     let source = output.source
-    let preparation = ImagePreparation(size: encoder.configuration.imgSize, mean: encoder.mean, std: encoder.std)
+    let preparation = ImagePreparation(
+      size: encoder.configuration.imgSize, interpolation: request.interpolation, mean: encoder.mean, std: encoder.std)
     var extraction = Extraction(source, preparation)
     extraction.options.batch = request.batch
     extraction.options.allowsBadImages = request.allowsBadImages

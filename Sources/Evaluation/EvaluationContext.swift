@@ -1,5 +1,6 @@
 import Basics
 import Features
+import Images
 import Messaging
 import Pipeline
 import Tensors
@@ -21,6 +22,8 @@ public final class EvaluationContext {
   public let splits: DataSplits?
   /// The features in files; nil when the encoder makes them.
   public let stored: StoredFeatures?
+  /// How the images of the evaluation view are resized.
+  public let interpolation: Interpolation
   /// How features are extracted.
   public var options = ExtractionOptions()
   /// Masks that are given, by split; see `masks(_:)`.
@@ -38,19 +41,22 @@ public final class EvaluationContext {
   public init(_ sets: [Split: FeatureSet], seed: UInt64 = 0, communicator: Communicator) {
     self.communicator = communicator
     self.seed = seed
+    interpolation = .bicubic
     (kind, encoder, splits, stored) = (nil, nil, nil, nil)
     for (split, set) in sets { known[Key(split: split, kind: nil)] = set }
   }
 
   /// A context of an encoder and images, for protocols that work on features of `kind`.
   public init(
-    encoder: Encoder, splits: DataSplits, kind: FeatureKind?, seed: UInt64 = 0, communicator: Communicator
+    encoder: Encoder, splits: DataSplits, kind: FeatureKind?, interpolation: Interpolation = .bicubic,
+    seed: UInt64 = 0, communicator: Communicator
   ) {
     self.communicator = communicator
     self.seed = seed
     self.kind = kind
     self.encoder = encoder
     self.splits = splits
+    self.interpolation = interpolation
     stored = nil
   }
 
@@ -69,6 +75,7 @@ public final class EvaluationContext {
     self.kind = kind
     self.splits = splits
     self.stored = stored
+    interpolation = .bicubic
     encoder = nil
   }
 
@@ -79,40 +86,49 @@ public final class EvaluationContext {
   }
 
   /// How the encoder's images are made.
-  public func preparation(_ view: ImageView = .evaluation, for encoder: Encoder) -> ImagePreparation {
-    ImagePreparation(view, size: encoder.configuration.imgSize, mean: encoder.mean, std: encoder.std, seed: seed)
+  ///
+  /// - Parameter interpolation: that of the evaluation view when nil.
+  public func preparation(
+    _ view: ImageView = .evaluation, interpolation: Interpolation? = nil, for encoder: Encoder
+  ) -> ImagePreparation {
+    ImagePreparation(
+      view, size: encoder.configuration.imgSize, interpolation: interpolation ?? self.interpolation, mean: encoder.mean,
+      std: encoder.std, seed: seed)
   }
 
-  /// The features of a split. Those of the evaluation view are made once and kept, those of training views are not.
+  /// The features of the evaluation view of a split, made once and kept.
   ///
   /// - Throws: input missing when there is no such split or view; usage when the encoder has no such feature;
   ///   non-finite when a feature is not a number.
   /// - Collective: all ranks.
-  public func features(_ split: Split, _ view: ImageView = .evaluation) throws(Failure) -> FeatureSet {
-    try features(split, view, kinds: [kind])[0]
+  public func features(_ split: Split) throws(Failure) -> FeatureSet { try features(split, kinds: [kind])[0] }
+
+  /// The features of a training view of a split, which are not kept.
+  ///
+  /// - Throws: as `features(_:)`.
+  /// - Collective: all ranks.
+  public func features(_ split: Split, pass: Int, _ interpolation: Interpolation) throws(Failure) -> FeatureSet {
+    try made([Key(split: split, kind: kind)], .training(pass: pass), interpolation)[0]
   }
 
   /// The features of a split of several kinds, from one pass over its images.
   ///
   /// - Throws: as above.
   /// - Collective: all ranks.
-  public func features(
-    _ split: Split, _ view: ImageView = .evaluation, kinds: [FeatureKind]
-  ) throws(Failure) -> [FeatureSet] {
-    try features(split, view, kinds: kinds.map(Optional.init))
+  public func features(_ split: Split, kinds: [FeatureKind]) throws(Failure) -> [FeatureSet] {
+    try features(split, kinds: kinds.map(Optional.init))
   }
 
-  private func features(_ split: Split, _ view: ImageView, kinds: [FeatureKind?]) throws(Failure) -> [FeatureSet] {
+  private func features(_ split: Split, kinds: [FeatureKind?]) throws(Failure) -> [FeatureSet] {
     let keys = kinds.map { Key(split: split, kind: $0) }
-    if view == .evaluation {
-      let missing = keys.filter { known[$0] == nil }
-      for (key, set) in zip(missing, try made(missing, view)) { known[key] = set }
-      return keys.compactMap { known[$0] }
-    }
-    return try made(keys, view)
+    let missing = keys.filter { known[$0] == nil }
+    for (key, set) in zip(missing, try made(missing, .evaluation, interpolation)) { known[key] = set }
+    return keys.compactMap { known[$0] }
   }
 
-  private func made(_ keys: [Key], _ view: ImageView) throws(Failure) -> [FeatureSet] {
+  private func made(
+    _ keys: [Key], _ view: ImageView, _ interpolation: Interpolation
+  ) throws(Failure) -> [FeatureSet] {
     guard let split = keys.first?.split else { return [] }
     if let stored, view == .evaluation {
       let file = try stored.file(split)
@@ -128,7 +144,7 @@ public final class EvaluationContext {
     precondition(kinds.count == keys.count, "EvaluationContext: a protocol without features asks for some")
     var shapes: [[Int]] = []
     for kind in kinds { shapes.append(try encoder.itemShape(kind)) }
-    var extraction = Extraction(try splits.source(split), preparation(view, for: encoder))
+    var extraction = Extraction(try splits.source(split), preparation(view, interpolation: interpolation, for: encoder))
     extraction.options = options
     return try extraction.features(kinds, itemShapes: shapes, origin: encoder.origin, communicator) {
       encoder.features($0, kinds)

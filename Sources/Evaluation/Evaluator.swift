@@ -1,5 +1,6 @@
 import Basics
 import Features
+import Images
 import Settings
 
 /// An evaluation protocol: what it asks of the features of a frozen encoder. One of the four seams.
@@ -20,11 +21,19 @@ public protocol Evaluator {
   /// The kind of feature that is taken when none is asked for; nil for that of the encoder's method.
   var feature: FeatureChoice { get }
 
+  /// How the images of the evaluation view are resized.
+  var interpolation: Interpolation { get }
+
   /// Measures.
   ///
   /// - Throws: bad data when features, labels or masks are not what the protocol needs.
   /// - Collective: all ranks.
   func evaluate(_ context: EvaluationContext) throws -> EvaluationReport
+}
+
+extension Evaluator {
+  /// As most papers do.
+  public var interpolation: Interpolation { .bicubic }
 }
 
 /// What kind of feature a protocol works on when the user names none.

@@ -1,5 +1,6 @@
 import Basics
 import Features
+import Images
 import Pipeline
 
 extension EvaluationContext {
@@ -9,8 +10,14 @@ extension EvaluationContext {
   /// - Throws: input missing when there is no such split; non-finite when a feature is not a number; bad data when an
   ///   image has no label, or a class no image.
   /// - Collective: all ranks.
-  func labelled(_ split: Split, _ view: ImageView = .evaluation) throws(Failure) -> FeatureSet {
-    let set = try features(split, view)
+  func labelled(_ split: Split) throws(Failure) -> FeatureSet { try checked(features(split), split) }
+
+  /// The same of a training view.
+  func labelled(_ split: Split, pass: Int, _ interpolation: Interpolation) throws(Failure) -> FeatureSet {
+    try checked(features(split, pass: pass, interpolation), split)
+  }
+
+  private func checked(_ set: FeatureSet, _ split: Split) throws(Failure) -> FeatureSet {
     try set.requireNumbers(communicator)
     try set.requireLabels(split)
     return set
@@ -18,7 +25,7 @@ extension EvaluationContext {
 
   /// The features of two splits that are compared with each other.
   ///
-  /// - Throws: as `labelled(_:_:)`; bad data when classes or widths differ.
+  /// - Throws: as `labelled(_:)`; bad data when classes or widths differ.
   /// - Collective: all ranks.
   func labelled(_ first: Split, against second: Split) throws(Failure) -> (FeatureSet, FeatureSet) {
     let (a, b) = (try labelled(first), try labelled(second))

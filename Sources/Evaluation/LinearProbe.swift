@@ -92,6 +92,7 @@ public struct LinearProbe: Evaluator {
     report.set("momentum", .double(settings.momentum))
     report.set("weight_decay", .double(settings.weightDecay))
     report.set("mode", .string(settings.mode.word))
+    report.set("train_interpolation", .string(settings.trainInterpolation.rawValue))
     report.set("select", .string(settings.selectsOnHoldout ? "holdout" : "val"))
     report.provenance =
       settings.mode != .augmented ? .cached : isOfRecipe ? .reproduction : .decision

@@ -1,5 +1,6 @@
 import Basics
 import Glibc
+import Images
 import Settings
 
 /// How the learning rate of a head follows the epochs: a linear rise, then half a cosine down to 0.
@@ -66,6 +67,8 @@ struct LinearSettings: Equatable {
   var momentum = 0.9
   var weightDecay = 0.0
   var mode = LinearMode.augmented
+  /// How training views are resized.
+  var trainInterpolation = Interpolation.bicubic
   var selectsOnHoldout = false
 
   /// The highest rate of a head: its base rate for 256 images, scaled with the batch.
@@ -76,7 +79,7 @@ extension LinearSettings {
   /// The recipes of the papers by name.
   ///
   /// - Source: spec/evaluation.md E3; MOCA's rates are those of its script, which sweeps n 10^m; UDI's batch is that of
-  ///   its eight devices with 256 images each.
+  ///   its eight devices with 256 images each; 1.2: training views of DINO's descendants are bilinear.
   static let recipes: [(name: String, settings: LinearSettings)] = [
     (
       "mae-ct",
@@ -88,12 +91,13 @@ extension LinearSettings {
       "moca",
       LinearSettings(
         baseRates: (-4...0).flatMap { power in (1...9).compactMap { Double("\($0)e\(power)") } }, batch: 1024,
-        schedule: LinearSchedule(epochs: 100, warmup: 0, isPerStep: false))
+        schedule: LinearSchedule(epochs: 100, warmup: 0, isPerStep: false), trainInterpolation: .bilinear)
     ),
     (
       "udi",
       LinearSettings(
-        baseRates: [0.02], batch: 2048, schedule: LinearSchedule(epochs: 300, warmup: 0, isPerStep: false))
+        baseRates: [0.02], batch: 2048, schedule: LinearSchedule(epochs: 300, warmup: 0, isPerStep: false),
+        trainInterpolation: .bilinear)
     ),
     (
       "mae",
@@ -150,6 +154,8 @@ extension LinearSettings {
       throw section.failure("mode", "there is no mode '\(word)'", hint: "one of augmented, cached:1, cached:eval")
     }
     self.mode = mode
+    trainInterpolation = try section.word(
+      "train_interpolation", default: trainInterpolation, "how training views are resized")
     selectsOnHoldout =
       try section.choice(
         "select", default: "val", ["val", "holdout"],

@@ -1,5 +1,6 @@
 import Basics
 import Features
+import Images
 import Messaging
 import Pipeline
 
@@ -82,13 +83,17 @@ struct LinearTraining {
 
   /// The same with the training views of the context.
   init(_ settings: LinearSettings, _ context: EvaluationContext) throws(Failure) {
-    try self.init(settings, context) { pass throws(Failure) in try LinearTraining.views(of: pass, context) }
+    try self.init(settings, context) { pass throws(Failure) in
+      try LinearTraining.views(of: pass, settings.trainInterpolation, context)
+    }
   }
 
   /// Training views, with a word about what else there is when there are none.
-  private static func views(of pass: Int, _ context: EvaluationContext) throws(Failure) -> FeatureSet {
+  private static func views(
+    of pass: Int, _ interpolation: Interpolation, _ context: EvaluationContext
+  ) throws(Failure) -> FeatureSet {
     do throws(Failure) {
-      return try context.labelled(.train, .training(pass: pass))
+      return try context.labelled(.train, pass: pass, interpolation)
     } catch  where error.code == .inputMissing {
       throw Failure(
         .inputMissing, error.what, at: error.place,

@@ -1,6 +1,8 @@
 import Basics
 import Features
+import Images
 import Messaging
+import Pipeline
 import Settings
 import Tensors
 
@@ -14,6 +16,8 @@ public struct LowShot: Evaluator {
   public static let question = "How well does logistic regression on frozen features do with few labels?"
   /// One vector an image.
   public let feature = FeatureChoice.image
+  /// That of the recipe.
+  public var interpolation: Interpolation { settings.interpolation }
   private let recipe: String
   private let settings: LowShotSettings
   private let isOfRecipe: Bool
@@ -80,11 +84,19 @@ public struct LowShot: Evaluator {
     report.set("recipe", .string(recipe))
     report.set("draws", .int(settings.draws))
     report.set("preprocess", .string(settings.preparation.rawValue))
+    report.set("interpolation", .string(settings.interpolation.rawValue))
     report.set("lambda", .array(settings.lambdas.map { .double($0) }))
     report.set("headline_lambda", settings.headline.map { .double($0) } ?? .string("best"))
     report.set("tolerance", .double(settings.solver.tolerance))
     report.set("max_iterations", .int(settings.solver.limit))
-    report.provenance = isOfRecipe ? .reproduction : .decision
+    let stored = ImagePreparation.interpolation(in: splits.train.origin.transform)
+    let isAsStored = stored == nil || stored == settings.interpolation
+    report.provenance = isOfRecipe && isAsStored ? .reproduction : .decision
+    if let stored, !isAsStored {
+      report.notes.append(
+        "the features are of images resized in the way '\(stored.rawValue)', not '\(settings.interpolation.rawValue)': "
+          + "sslmpi embed --interpolation \(settings.interpolation.rawValue)")
+    }
     if settings.headline == nil {
       report.selectedOn = "val"
       report.notes.append("best_lambda: the numbers without a lambda in their name are those of the best one on val")

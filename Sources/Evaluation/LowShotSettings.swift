@@ -1,4 +1,5 @@
 import Basics
+import Images
 import Settings
 
 /// The parameters of low-shot logistic regression.
@@ -7,6 +8,8 @@ struct LowShotSettings: Equatable {
   /// Draws of every number of images a class.
   var draws = 3
   var preparation = RowPreparation.centred
+  /// How the images are resized.
+  var interpolation = Interpolation.bicubic
   var lambdas = [2.5e-4, 2.5e-3, 1e-2, 1e-1, 1]
   /// The weight decay whose numbers are shown first; nil for the best on val.
   var headline: Double?
@@ -14,11 +17,11 @@ struct LowShotSettings: Equatable {
 
   /// The recipes of the papers by name.
   ///
-  /// - Source: spec/evaluation.md E4: preparation and lambda of each script.
+  /// - Source: spec/evaluation.md E4: preparation and lambda of each script; 1.2: MSN and MOCA resize bilinearly.
   static let recipes: [(name: String, settings: LowShotSettings)] = [
     ("mae-ct", LowShotSettings(headline: 2.5e-4)),
-    ("msn", LowShotSettings(headline: 2.5e-4)),
-    ("moca", LowShotSettings(headline: 1e-1)),
+    ("msn", LowShotSettings(interpolation: .bilinear, headline: 2.5e-4)),
+    ("moca", LowShotSettings(interpolation: .bilinear, headline: 1e-1)),
     ("udi", LowShotSettings(preparation: .unit, lambdas: [1e-2, 1e-1, 1], headline: nil)),
   ]
 
@@ -57,6 +60,8 @@ extension LowShotSettings {
         rawValue: try section.choice(
           "preprocess", default: preparation.rawValue, words, "what is done to a row of features"))
       ?? preparation
+    interpolation = try section.word(
+      "interpolation", default: interpolation, "how images are resized")
     lambdas = try section.doubles(
       "lambda", default: lambdas, in: 1e-12...1e12, "weights of the penalty lambda / 2n |W|²; each is solved for")
     headline = try section.optionalDouble(

@@ -14,19 +14,24 @@ public struct ViewRequest: Equatable, Sendable {
   public let window: CropBox
   /// Whether the view is mirrored left to right.
   public let isFlipped: Bool
+  /// How the box is resized.
+  public let interpolation: Interpolation
   /// What is done to the colours of the finished view, in this order.
   public let colour: [ColourOperation]
 
   /// A box resized to a square.
-  public init(box: CropBox, size: Int, isFlipped: Bool, colour: [ColourOperation] = []) {
+  public init(
+    box: CropBox, size: Int, isFlipped: Bool, interpolation: Interpolation = .bicubic, colour: [ColourOperation] = []
+  ) {
     self.init(
       box: box, width: size, height: size, window: CropBox(left: 0, top: 0, width: size, height: size),
-      isFlipped: isFlipped, colour: colour)
+      isFlipped: isFlipped, interpolation: interpolation, colour: colour)
   }
 
   /// A box resized and then cut.
   public init(
-    box: CropBox, width: Int, height: Int, window: CropBox, isFlipped: Bool, colour: [ColourOperation] = []
+    box: CropBox, width: Int, height: Int, window: CropBox, isFlipped: Bool,
+    interpolation: Interpolation = .bicubic, colour: [ColourOperation] = []
   ) {
     precondition(window.fits(width: width, height: height), "ViewRequest: \(window) in \(width)x\(height)")
     self.box = box
@@ -34,6 +39,7 @@ public struct ViewRequest: Equatable, Sendable {
     self.height = height
     self.window = window
     self.isFlipped = isFlipped
+    self.interpolation = interpolation
     self.colour = colour
   }
 
@@ -41,7 +47,9 @@ public struct ViewRequest: Equatable, Sendable {
   /// a picture that already is size x size stays as it is.
   ///
   /// - Source: spec/evaluation.md 1.2; rounding as torchvision's Resize and CenterCrop.
-  public static func evaluation(width: Int, height: Int, size: Int) -> ViewRequest {
+  public static func evaluation(
+    width: Int, height: Int, size: Int, interpolation: Interpolation = .bicubic
+  ) -> ViewRequest {
     let whole = CropBox(left: 0, top: 0, width: width, height: height)
     if width == size && height == size { return ViewRequest(box: whole, size: size, isFlipped: false) }
     let short = Int((Double(size) * 256 / 224).rounded(.toNearestOrEven))
@@ -51,7 +59,7 @@ public struct ViewRequest: Equatable, Sendable {
     let top = Int((Double(h - size) / 2).rounded(.toNearestOrEven))
     return ViewRequest(
       box: whole, width: w, height: h, window: CropBox(left: left, top: top, width: size, height: size),
-      isFlipped: false)
+      isFlipped: false, interpolation: interpolation)
   }
 }
 
@@ -127,13 +135,15 @@ public final class ViewMaker {
     return takePicture(width: request.window.width, height: request.window.height)
   }
 
-  /// A picture resized with Pillow's bicubic filter.
-  public func resized(_ source: Pixels, width: Int, height: Int) -> Pixels {
+  /// A picture resized with Pillow's filter.
+  public func resized(
+    _ source: Pixels, width: Int, height: Int, interpolation: Interpolation = .bicubic
+  ) -> Pixels {
     let whole = CropBox(left: 0, top: 0, width: source.width, height: source.height)
     place(source, in: picture)
     let request = ViewRequest(
       box: whole, width: width, height: height, window: CropBox(left: 0, top: 0, width: width, height: height),
-      isFlipped: false)
+      isFlipped: false, interpolation: interpolation)
     resample(Decoded(left: 0, top: 0, columns: source.width, rows: source.height, eighths: 8), request)
     return takePicture(width: width, height: height)
   }
@@ -200,11 +210,13 @@ public final class ViewMaker {
     let part = scaled(request.box, eighths: source.eighths)
     let factor = Double(source.eighths) / 8
     let window = request.window
-    let across = BicubicFilter(
-      from: Double(request.box.left) * factor - Double(part.left), length: Double(request.box.width) * factor,
+    let across = ResizeFilter(
+      request.interpolation, from: Double(request.box.left) * factor - Double(part.left),
+      length: Double(request.box.width) * factor,
       limit: part.width, size: request.width, window: window.left..<(window.left + window.width))
-    let down = BicubicFilter(
-      from: Double(request.box.top) * factor - Double(part.top), length: Double(request.box.height) * factor,
+    let down = ResizeFilter(
+      request.interpolation, from: Double(request.box.top) * factor - Double(part.top),
+      length: Double(request.box.height) * factor,
       limit: part.height, size: request.height, window: window.top..<(window.top + window.height))
     let corner = picture.pointer + 4 * ((part.top - source.top) * source.columns + part.left - source.left)
     view.reserve(4 * window.width * window.height)
@@ -223,7 +235,7 @@ public final class ViewMaker {
 
   /// Filters the rows in `range`, each to the same row of `out`.
   private func filterRows(
-    _ base: UnsafePointer<UInt8>, _ stride: Int, _ filter: BicubicFilter, _ range: Range<Int>, _ isFlipped: Bool,
+    _ base: UnsafePointer<UInt8>, _ stride: Int, _ filter: ResizeFilter, _ range: Range<Int>, _ isFlipped: Bool,
     into out: UnsafeMutablePointer<UInt8>
   ) {
     var table = filter.table
@@ -234,7 +246,7 @@ public final class ViewMaker {
 
   /// Filters `columns` columns to `filter.outputs` rows.
   private func filterColumns(
-    _ base: UnsafePointer<UInt8>, _ stride: Int, _ filter: BicubicFilter, columns: Int,
+    _ base: UnsafePointer<UInt8>, _ stride: Int, _ filter: ResizeFilter, columns: Int,
     into out: UnsafeMutablePointer<UInt8>
   ) {
     var table = filter.table

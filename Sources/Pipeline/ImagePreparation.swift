@@ -17,6 +17,8 @@ public struct ImagePreparation: Hashable, Sendable, CustomStringConvertible {
   public var view: ImageView
   /// The side of the square view, in pixels.
   public var size: Int
+  /// How the part is resized.
+  public var interpolation: Interpolation
   /// Subtracted from values in 0 ... 1, one for each of red, green, blue.
   public var mean: [Float]
   /// Divides the values after that, one for each of red, green, blue.
@@ -29,12 +31,13 @@ public struct ImagePreparation: Hashable, Sendable, CustomStringConvertible {
 
   /// A preparation.
   public init(
-    _ view: ImageView = .evaluation, size: Int, mean: [Float] = imageNetMean, std: [Float] = imageNetStd,
-    seed: UInt64 = 0
+    _ view: ImageView = .evaluation, size: Int, interpolation: Interpolation = .bicubic,
+    mean: [Float] = imageNetMean, std: [Float] = imageNetStd, seed: UInt64 = 0
   ) {
     precondition(size > 0 && mean.count == 3 && std.count == 3, "ImagePreparation: \(size), mean \(mean), std \(std)")
     self.view = view
     self.size = size
+    self.interpolation = interpolation
     self.mean = mean
     self.std = std
     self.seed = seed
@@ -43,29 +46,36 @@ public struct ImagePreparation: Hashable, Sendable, CustomStringConvertible {
   /// The view of image `index`, which is `width` x `height`; random draws are keyed by (seed, pass, index).
   func request(width: Int, height: Int, index: Int) -> ViewRequest {
     switch view {
-    case .evaluation: return .evaluation(width: width, height: height, size: size)
+    case .evaluation: return .evaluation(width: width, height: height, size: size, interpolation: interpolation)
     case .training(let pass):
       var crop = RandomStream(seed: seed, purpose: .crop, epoch: pass, index: index)
       var flip = RandomStream(seed: seed, purpose: .flip, epoch: pass, index: index)
       let box = Self.crop.box(width: width, height: height, random: &crop)
-      return ViewRequest(box: box, size: size, isFlipped: flip.uniform() < Self.flip)
+      return ViewRequest(
+        box: box, size: size, isFlipped: flip.uniform() < Self.flip, interpolation: interpolation)
     }
   }
 
-  /// In words: `eval(224, bicubic)`, `train(224, bicubic, seed 0, pass 3)`.
+  /// In words: `eval(224, bicubic)`, `train(224, bilinear, seed 0, pass 3)`.
   public var description: String {
     switch view {
-    case .evaluation: "eval(\(size), bicubic)"
-    case .training(let pass): "train(\(size), bicubic, seed \(seed), pass \(pass))"
+    case .evaluation: "eval(\(size), \(interpolation.rawValue))"
+    case .training(let pass): "train(\(size), \(interpolation.rawValue), seed \(seed), pass \(pass))"
     }
   }
 }
 
 extension ImagePreparation {
   /// The side of the images in the words of a `description`; nil for other words.
-  public static func size(in words: String) -> Int? {
-    let parts = words.split { "(,".contains($0) }
-    guard parts.count > 2, ["eval", "train"].contains(parts[0]) else { return nil }
-    return Int(parts[1])
+  public static func size(in words: String) -> Int? { parts(of: words).flatMap { Int($0[1]) } }
+
+  /// How the images were resized in the words of a `description`; nil for other words.
+  public static func interpolation(in words: String) -> Interpolation? {
+    parts(of: words).flatMap { Interpolation(rawValue: $0[2]) }
+  }
+
+  private static func parts(of words: String) -> [String]? {
+    let parts = words.split { "(), ".contains($0) }.map(String.init)
+    return parts.count > 2 && ["eval", "train"].contains(parts[0]) ? parts : nil
   }
 }

@@ -110,10 +110,11 @@ struct BenchCommand: ParsableCommand {
   }
 
   static func list(_ fields: [(String, JSON)]) -> String {
-    fields.map { name, value in
+    let width = max(20, (fields.map(\.0.count).max() ?? 0) + 2)
+    return fields.map { name, value in
       let isWhole = value.intValue != nil
       let number = isWhole ? nil : value.doubleValue.map(rounded)
-      return name.padded(to: 20) + (number ?? value.stringValue ?? value.line)
+      return name.padded(to: width) + (number ?? value.stringValue ?? value.line)
     }.joined(separator: "\n")
   }
 }

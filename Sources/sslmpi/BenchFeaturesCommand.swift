@@ -42,13 +42,15 @@ extension BenchCommand {
         let result = try ExtractionBenchmark.run(
           .init(model: sizes, data: data, images: images, batch: batch, workers: workers, rounds: rounds),
           directory: directory, world.communicator)
+        let fractions = result.fractions
         func rate(_ seconds: [Double]) -> JSON { .double(Double(result.images) / seconds.sorted()[seconds.count / 2]) }
         let fields: [(String, JSON)] = [
           ("model", .string(model)), ("ranks", .int(world.communicator.size)), ("threads", .int(threads)),
           ("workers", .int(workers)), ("images", .int(result.images)), ("batch", .int(batch)),
           ("forward_images_per_s", rate(result.forwardSeconds)),
           ("extraction_images_per_s", rate(result.extractionSeconds)),
-          ("fraction_of_forward", .double(result.fraction)),
+          ("fraction_of_forward", .double(fractions[fractions.count / 2])),
+          ("fraction_min", .double(fractions[0])), ("fraction_max", .double(fractions[fractions.count - 1])),
           ("peak_mib_per_rank", .double(Double(result.peakBytes) / 1_048_576)),
         ]
         Output.result(json ? JSON.object(fields).line : BenchCommand.list(fields))

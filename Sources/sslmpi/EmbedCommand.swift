@@ -2,6 +2,7 @@ import ArgumentParser
 import Basics
 import Evaluation
 import Features
+import Images
 import Training
 
 /// `sslmpi embed`: parse, hand over to `EmbedSession`.
@@ -54,6 +55,9 @@ struct EmbedCommand: ParsableCommand {
   @Option(help: ArgumentHelp("Side of the images in pixels; positions are resampled.", valueName: "n"))
   var size: Int?
 
+  @Option(help: "How images are resized: bicubic, or bilinear as MSN and MOCA do for lowshot.")
+  var interpolation = Interpolation.bicubic
+
   @Option(help: ArgumentHelp("Images that pass the encoder together; no number depends on it.", valueName: "n"))
   var batch = 32
 
@@ -68,7 +72,7 @@ struct EmbedCommand: ParsableCommand {
     var request = EmbedRequest(target: target, data: data, out: out)
     request.kinds = feature + (tokens == nil ? [] : [FeatureKind(.tokens).description])
     request.savesInputs = saveInputs
-    request.format = format
+    (request.format, request.interpolation) = (format, interpolation)
     (request.weights, request.size, request.batch, request.allowsBadImages) = (weights, size, batch, allowBad)
     try Session.run { world in
       try compute.configure(world.communicator)
@@ -79,3 +83,4 @@ struct EmbedCommand: ParsableCommand {
 }
 
 extension FeatureFormat: ExpressibleByArgument {}
+extension Interpolation: ExpressibleByArgument {}

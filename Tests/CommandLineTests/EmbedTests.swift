@@ -68,6 +68,10 @@ final class EmbedTests: XCTestCase {
       let other = ProgramRun.sslmpi(["eval", "knn", "--features", out, "--data", data + "&seed=5", "k=[1]"])
       expect(other, code: 65, "the features of train are of other images than the data")
     }
+    let linear = ["embed", run.directory, "--data", data, "--interpolation", "bilinear", "--size", "8"]
+    expect(ProgramRun.sslmpi(linear + ["--out", "\(folder)/linear"]), code: 0)
+    let manifest = try JSON.parse(String(contentsOfFile: "\(folder)/linear/val/manifest.json", encoding: .utf8))
+    XCTAssertEqual(manifest["transform"], .string("eval(8, bilinear)"))
     XCTAssertEqual(
       Directory.entries("\(folder)/npy/val"), ["index.npy", "labels.npy", "manifest.json", "patchmean.npy"])
   }

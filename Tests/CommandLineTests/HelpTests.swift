@@ -15,8 +15,8 @@ final class HelpTests: XCTestCase {
       (
         ["embed"],
         [
-          "--data", "--out", "--feature", "--tokens", "--save-inputs", "--format", "--weights", "--size", "--batch",
-          "--allow-bad", "--threads",
+          "--data", "--out", "--feature", "--tokens", "--save-inputs", "--format", "--weights", "--size",
+          "--interpolation", "--batch", "--allow-bad", "--threads",
         ]
       ),
       (

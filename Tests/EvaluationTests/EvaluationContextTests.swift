@@ -1,6 +1,7 @@
 import Basics
 import Evaluation
 import Features
+import Images
 import Pipeline
 import Tensors
 import XCTest
@@ -48,13 +49,29 @@ final class EvaluationContextTests: XCTestCase {
     XCTAssertEqual(images, own)
     _ = try first.features(.val, kinds: kinds)
     XCTAssertEqual(images, 2 * own)
-    let pass = try first.features(.train, .training(pass: 2))
+    let pass = try first.features(.train, pass: 2, .bicubic)
     XCTAssertEqual(images, 3 * own)
-    XCTAssertEqual(try first.features(.train, .training(pass: 2)).rows.array, pass.rows.array)
+    XCTAssertEqual(try first.features(.train, pass: 2, .bicubic).rows.array, pass.rows.array)
     XCTAssertEqual(images, 4 * own)
-    XCTAssertNotEqual(try first.features(.train, .training(pass: 3)).rows.array, pass.rows.array)
-    XCTAssertNotEqual(try context(seed: 2).features(.train, .training(pass: 2)).rows.array, pass.rows.array)
+    XCTAssertNotEqual(try first.features(.train, pass: 3, .bicubic).rows.array, pass.rows.array)
+    XCTAssertNotEqual(try context(seed: 2).features(.train, pass: 2, .bicubic).rows.array, pass.rows.array)
     XCTAssertEqual(pass.origin.transform, "train(16, bicubic, seed 1, pass 2)")
+  }
+
+  func testImagesAreResizedAsAskedFor() throws {
+    let world = try sharedCommunicator()
+    func context(_ interpolation: Interpolation) throws -> EvaluationContext {
+      EvaluationContext(
+        encoder: try smallEncoder(world), splits: try DataSplits.open("synth:tinyshapes?n=20&size=24"), kind: kinds[0],
+        interpolation: interpolation, communicator: world)
+    }
+    let (cubic, linear) = (try context(.bicubic), try context(.bilinear))
+    XCTAssertEqual(try linear.features(.val).origin.transform, "eval(16, bilinear)")
+    XCTAssertNotEqual(try linear.features(.val).rows.array, try cubic.features(.val).rows.array)
+    let pass = try cubic.features(.train, pass: 1, .bilinear)
+    XCTAssertEqual(pass.origin.transform, "train(16, bilinear, seed 0, pass 1)")
+    XCTAssertEqual(pass.rows.array, try linear.features(.train, pass: 1, .bilinear).rows.array)
+    XCTAssertNotEqual(pass.rows.array, try cubic.features(.train, pass: 1, .bicubic).rows.array)
   }
 
   func testWhatIsNotThereIsNamed() throws {
@@ -67,7 +84,7 @@ final class EvaluationContextTests: XCTestCase {
       kind: kinds[0], communicator: world)
     let failures: [(ExitCode, () throws -> Void)] = [
       (.inputMissing, { _ = try given.features(.train) }),
-      (.inputMissing, { _ = try given.features(.val, .training(pass: 0)) }),
+      (.inputMissing, { _ = try given.features(.val, pass: 0, .bicubic) }),
       (.inputMissing, { _ = try single.features(.train) }),
       (.usage, { _ = try single.features(.val, kinds: [FeatureKind(.classToken(1))]) }),
     ]

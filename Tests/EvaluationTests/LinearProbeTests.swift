@@ -142,6 +142,7 @@ final class LinearSettingsTests: XCTestCase {
     XCTAssertEqual(mae.optimizer, .lars)
     let udi = LinearSettings.recipe("udi", isTiny: false)
     XCTAssertEqual([Double(udi.schedule.epochs), udi.baseRates[0]], [300, 0.02])
+    XCTAssertEqual([moca, mae, udi].map(\.trainInterpolation), [.bilinear, .bicubic, .bilinear])
     let tiny = LinearSettings.recipe("mae-ct", isTiny: true)
     XCTAssertEqual(tiny.baseRates, [0.3, 0.1, 0.03, 0.01])
     XCTAssertEqual([tiny.batch, tiny.schedule.epochs], [256, 20])

@@ -61,6 +61,23 @@ final class LowShotTests: XCTestCase {
     XCTAssertTrue(report.notes.contains { $0.contains("--feature cls:prenorm") })
   }
 
+  func testStoredFeaturesOfImagesResizedOtherwiseAreNotAReproduction() throws {
+    for (words, recipe, isAsked) in [
+      ("eval(224, bicubic)", "moca", false), ("eval(224, bilinear)", "moca", true), ("eval(224, bicubic)", "udi", true),
+    ] {
+      let world = try sharedCommunicator()
+      let dealt = LabelledClusters(60, width: 8, classes: 3, spread: 2, seed: 1).dealt(world)
+      let train = FeatureSet(
+        rows: dealt.rows, range: dealt.range, labels: dealt.labels,
+        origin: FeatureOrigin(feature: "cls:prenorm", transform: words))
+      let val = LabelledClusters(30, width: 8, classes: 3, spread: 2, seed: 2).dealt(world)
+      let context = EvaluationContext([.train: train, .val: val], communicator: world)
+      let report = try evaluator(LowShot.self, "{recipe: \(recipe)}").evaluate(context)
+      XCTAssertEqual(report.provenance == .reproduction, isAsked, "\(words) for \(recipe)")
+      XCTAssertEqual(report.notes.contains { $0.contains("embed --interpolation bilinear") }, !isAsked)
+    }
+  }
+
   func testTheBestLambdaIsSaidToBeChosenOnVal() throws {
     let context = try context(
       LabelledClusters(60, width: 8, classes: 3, spread: 2, seed: 1),

@@ -84,10 +84,15 @@ final class SplitMasksTests: XCTestCase {
 
   func testTheSizeOfImagesStandsInTheWordsOfTheirPreparation() {
     for view in [ImageView.evaluation, .training(pass: 3)] {
-      XCTAssertEqual(ImagePreparation.size(in: ImagePreparation(view, size: 96, seed: 5).description), 96)
+      for interpolation in Interpolation.allCases {
+        let words = ImagePreparation(view, size: 96, interpolation: interpolation, seed: 5).description
+        XCTAssertEqual(ImagePreparation.size(in: words), 96)
+        XCTAssertEqual(ImagePreparation.interpolation(in: words), interpolation)
+      }
     }
     for words in ["", "eval", "eval(x, bicubic)", "crop(96, bicubic)"] {
       XCTAssertNil(ImagePreparation.size(in: words), words)
+      if words != "eval(x, bicubic)" { XCTAssertNil(ImagePreparation.interpolation(in: words), words) }
     }
   }
 }

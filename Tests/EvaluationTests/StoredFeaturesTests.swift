@@ -57,7 +57,7 @@ final class StoredFeaturesTests: XCTestCase {
           XCTAssertEqual(a.origin.dataHash, b.origin.dataHash)
         }
       }
-      XCTAssertThrowsError(try context.features(.train, .training(pass: 0))) {
+      XCTAssertThrowsError(try context.features(.train, pass: 0, .bicubic)) {
         XCTAssertEqual(($0 as? Failure)?.code, .inputMissing)
       }
     }

@@ -15,9 +15,12 @@ final class ViewMakerTests: XCTestCase {
       let maker = ViewMaker(vectorised: vectorised)
       for i in stride(from: 0, to: sizes.count, by: 2) {
         let (width, height) = (sizes[i], sizes[i + 1])
-        let expected = Pixels(width: width, height: height, bytes: goldens.bytes("resize.\(width)x\(height)"))
-        let resized = maker.resized(picture, width: width, height: height)
-        XCTAssertEqual(greatestDifference(resized, expected), 0, "\(width)x\(height), vectorised \(vectorised)")
+        for (interpolation, name) in [(Interpolation.bicubic, "resize"), (.bilinear, "bilinear")] {
+          let expected = Pixels(width: width, height: height, bytes: goldens.bytes("\(name).\(width)x\(height)"))
+          let resized = maker.resized(picture, width: width, height: height, interpolation: interpolation)
+          XCTAssertEqual(
+            greatestDifference(resized, expected), 0, "\(interpolation) \(width)x\(height), vectorised \(vectorised)")
+        }
       }
     }
   }
@@ -36,10 +39,12 @@ final class ViewMakerTests: XCTestCase {
   }
 
   func testEvaluationEqualsPillow() throws {
-    let request = ViewRequest.evaluation(width: 90, height: 67, size: 28)
-    let view = try ViewMaker().picture(request, of: goldens.bytes("photo.jpeg"))
-    let expected = Pixels(width: 28, height: 28, bytes: goldens.bytes("evaluation"))
-    XCTAssertEqual(greatestDifference(view, expected), 0)
+    for (interpolation, name) in [(Interpolation.bicubic, "evaluation"), (.bilinear, "evaluation.bilinear")] {
+      let request = ViewRequest.evaluation(width: 90, height: 67, size: 28, interpolation: interpolation)
+      let view = try ViewMaker().picture(request, of: goldens.bytes("photo.jpeg"))
+      let expected = Pixels(width: 28, height: 28, bytes: goldens.bytes(name))
+      XCTAssertEqual(greatestDifference(view, expected), 0, name)
+    }
   }
 
   func testEvaluationOfAnImageOfTheRightSizeIsTheIdentity() throws {

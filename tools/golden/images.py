@@ -70,6 +70,7 @@ out["resize.source.size"] = {"shape": [2], "values": [29, 41]}
 sizes = [(8, 8), (40, 61), (29, 7), (5, 41), (1, 1), (64, 16), (16, 64), (28, 20), (29, 41), (27, 30)]
 for width, height in sizes:
     out[f"resize.{width}x{height}"] = text(source.resize((width, height), Image.BICUBIC).tobytes())
+    out[f"bilinear.{width}x{height}"] = text(source.resize((width, height), Image.BILINEAR).tobytes())
 out["resize.sizes"] = {"shape": [len(sizes), 2], "values": [v for s in sizes for v in s]}
 
 photo, decoded = file_case("photo", Image.fromarray(texture(90, 67)), quality=88, subsampling=2)
@@ -86,6 +87,8 @@ width, height = 32 * 90 // 67, 32
 left, top = round((width - 28) / 2), round((height - 28) / 2)
 resized = decoded.resize((width, height), Image.BICUBIC)
 out["evaluation"] = text(resized.crop((left, top, left + 28, top + 28)).tobytes())
+resized = decoded.resize((width, height), Image.BILINEAR)
+out["evaluation.bilinear"] = text(resized.crop((left, top, left + 28, top + 28)).tobytes())
 
 path = os.path.join(os.path.dirname(os.path.abspath(sys.argv[0])), "../../Tests/Goldens/images.json")
 with open(path, "w", encoding="utf-8") as file:

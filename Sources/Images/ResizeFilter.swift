@@ -1,12 +1,36 @@
 import CJPEG
 import Glibc
 
-/// Bicubic weights of one axis: the kernel with a = -0.5, stretched by the down-scale factor, in fixed point.
+/// How a picture of another size comes about.
+public enum Interpolation: String, CaseIterable, Sendable {
+  /// Keys' cubic kernel with a = -0.5.
+  case bicubic
+  /// The triangle.
+  case bilinear
+
+  /// How far the kernel reaches, in pixels of the coarser of both pictures.
+  var support: Double { self == .bicubic ? 2 : 1 }
+
+  /// The kernel.
+  func weight(_ x: Double) -> Double {
+    let d = abs(x)
+    switch self {
+    case .bicubic:
+      let a = -0.5
+      if d < 1 { return ((a + 2) * d - (a + 3)) * d * d + 1 }
+      if d < 2 { return (((d - 5) * d + 8) * d - 4) * a }
+      return 0
+    case .bilinear: return max(1 - d, 0)
+    }
+  }
+}
+
+/// Weights of one axis: the kernel, stretched by the down-scale factor, in fixed point.
 ///
 /// The numbers are those of Pillow, so a resize gives Pillow's bytes.
 /// - Source: Keys 1981 with a = -0.5; the fixed-point rule (22 fraction bits, rounding half away from zero) of
 ///   Pillow's 8-bit resampling.
-final class BicubicFilter: @unchecked Sendable {
+final class ResizeFilter: @unchecked Sendable {
   /// Output pixels.
   let outputs: Int
   /// The input pixels that the outputs read.
@@ -19,10 +43,12 @@ final class BicubicFilter: @unchecked Sendable {
 
   /// The filter that maps the interval `from ..< from + length` of `limit` input pixels to `size` pixels, of which
   /// only `window` are made.
-  init(from: Double, length: Double, limit: Int, size: Int, window: Range<Int>) {
+  init(
+    _ interpolation: Interpolation, from: Double, length: Double, limit: Int, size: Int, window: Range<Int>
+  ) {
     let scale = length / Double(size)
     let stretch = max(scale, 1)
-    let support = 2 * stretch
+    let support = interpolation.support * stretch
     let taps = (min(Int(support.rounded(.up)) * 2 + 1, limit) + 3) / 4 * 4
     outputs = window.count
     self.taps = taps
@@ -37,7 +63,7 @@ final class BicubicFilter: @unchecked Sendable {
       let centre = from + (Double(position) + 0.5) * scale
       let start = max(Int(centre - support + 0.5), 0)
       let end = min(Int(centre + support + 0.5), limit)
-      let weights = (start..<end).map { Self.kernel((Double($0) - centre + 0.5) * (1 / stretch)) }
+      let weights = (start..<end).map { interpolation.weight((Double($0) - centre + 0.5) * (1 / stretch)) }
       let sum = weights.reduce(0, +)
       // Near the end, taps without weight go in front, so that reading them stays within the row.
       let front = min(start, max(0, limit - taps))
@@ -62,13 +88,5 @@ final class BicubicFilter: @unchecked Sendable {
   /// The weights as C sees them; valid while the filter lives.
   var table: cimage_filter {
     cimage_filter(starts: starts, high: high, low: low, outputs: Int32(outputs), taps: Int32(taps))
-  }
-
-  private static func kernel(_ x: Double) -> Double {
-    let a = -0.5
-    let d = abs(x)
-    if d < 1 { return ((a + 2) * d - (a + 3)) * d * d + 1 }
-    if d < 2 { return (((d - 5) * d + 8) * d - 4) * a }
-    return 0
   }
 }
