@@ -3,7 +3,6 @@ import Features
 import Images
 import Messaging
 import Pipeline
-import Settings
 import Weights
 
 /// The contexts of one call of `sslmpi eval`: one for each dataset and kind of feature, so that no protocol extracts
@@ -123,41 +122,10 @@ final class ContextShelf {
   /// The images: those that are named, those of the small suite, or those of the run.
   private func splits(_ dataset: Dataset) throws(Failure) -> DataSplits {
     if let open = datasets[dataset] { return open }
-    let (root, train, val) = try addresses()
-    let parts = dataset == .scenes && train == nil && val == nil ? ContextShelf.scenes(of: root) : (train, val)
-    let splits = try DataSplits.open(root, train: parts.0, val: parts.1)
+    let named = try DataAddresses(request, encoder)
+    let addresses = dataset == .scenes ? named.scenes : named
+    let splits = try DataSplits.open(addresses.root, train: addresses.train, val: addresses.val)
     datasets[dataset] = splits
     return splits
-  }
-
-  private func addresses() throws(Failure) -> (root: String?, train: String?, val: String?) {
-    if request.data != nil || request.train != nil || request.val != nil {
-      return (request.data, request.train, request.val)
-    }
-    guard let encoder else { return (nil, nil, nil) }
-    let data = try RunSettings(stored: encoder.header.config, named: encoder.path).data
-    if request.isTiny { return (ContextShelf.shapes(like: data.train, side: encoder.configuration.imgSize), nil, nil) }
-    guard let val = data.val else {
-      throw Failure(
-        .inputMissing, "the run was trained without data.val, so there is nothing to measure on", at: encoder.path,
-        hint: "give --data ROOT with ROOT/train and ROOT/val, or --train and --val")
-    }
-    return (nil, data.train, val)
-  }
-
-  /// Generated shapes as those of the run, but as many as the small suite takes.
-  private static func shapes(like address: String, side: Int) -> String {
-    let base = "synth:tinyshapes"
-    guard address.hasPrefix(base) else { return "\(base)?size=\(side)" }
-    let kept = address.dropFirst(base.count + 1).split(separator: "&")
-      .filter { !$0.hasPrefix("n=") && !$0.hasPrefix("split=") }
-    return kept.isEmpty ? base : "\(base)?\(kept.joined(separator: "&"))"
-  }
-
-  /// Of generated shapes without a split, those with several objects.
-  private static func scenes(of root: String?) -> (train: String?, val: String?) {
-    guard let root, root.hasPrefix("synth:tinyshapes"), !root.contains("split=") else { return (nil, nil) }
-    let mark = root.contains("?") ? "&" : "?"
-    return ("\(root)\(mark)split=scenes-train", "\(root)\(mark)split=scenes-val")
   }
 }

@@ -157,6 +157,10 @@ struct PromptSegmentation: Evaluator {
     ]
     report.notes.append(
       "ceiling: the object's own patches; everything: all pixels, what patches without likeness score at low T")
+    if thresholds.count > 1, best == 0 || best == thresholds.count - 1 {
+      report.notes.append(
+        "the best T is the \(best == 0 ? "least" : "largest") of thresholds: a better one may lie beyond it")
+    }
     if outcome.tooSmall + outcome.withoutPatch > 0 {
       report.notes.append(
         "passed over: \(outcome.tooSmall) objects below a patch, \(outcome.withoutPatch) without a patch of their own")

@@ -26,6 +26,8 @@ public final class Encoder {
   public let mean: [Float]
   /// What its images were divided by after that.
   public let std: [Float]
+  /// What stood for an image in training, where the settings of the run name it.
+  let pool: Pooling?
 
   /// The names of slow copies that stand for an encoder before the trained one does.
   private static let averages = ["ema", "teacher"]
@@ -49,6 +51,7 @@ public final class Encoder {
     }
     let settings = try RunSettings(stored: index.header.config, named: path)
     configuration = try ViTConfiguration(settings.model)
+    pool = try Encoder.pool(in: index.header.config, named: path)
     (mean, std) = (settings.augment.mean.map(Float.init), settings.augment.std.map(Float.init))
     let builder = ModelBuilder(seed: 0)
     builder.freezes = { _ in true }
@@ -69,7 +72,19 @@ public final class Encoder {
     self.vit = vit
     configuration = vit.configuration
     (arena, header, path, weights) = (other.arena, other.header, other.path, other.weights)
-    (mean, std) = (other.mean, other.std)
+    (mean, std, pool) = (other.mean, other.std, other.pool)
+  }
+
+  /// The pooling that the settings of a checkpoint name, of its contrast or of its autoencoder; nil for `auto`.
+  ///
+  /// - Throws: bad config for a word that is none.
+  static func pool(in config: String, named path: String) throws(Failure) -> Pooling? {
+    let tree = try SettingsTree.parse(config, named: path)
+    for section in ["nnclr", "mae"] {
+      let word = try tree.section(section).string("pool", default: "auto", "the vector of an image")
+      if let pool = Pooling(rawValue: word) { return pool }
+    }
+    return nil
   }
 
   /// The same encoder for images of another side: positions are resampled, weights are shared.

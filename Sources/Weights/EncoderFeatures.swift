@@ -50,12 +50,18 @@ extension Encoder {
     }
   }
 
-  /// The kind that the papers of the encoder's method measure.
+  /// What stood for an image in training where the run's settings say so, else what the papers of its method measure.
   ///
   /// - Source: spec/evaluation.md 1.1, defaults by seed.
-  public var defaultKind: FeatureKind { Encoder.defaultKind(method: header.method, width: configuration.width) }
+  public var defaultKind: FeatureKind {
+    switch pool {
+    case .classToken: FeatureKind(.classToken(0))
+    case .meanPatch: FeatureKind(.patchMean)
+    case nil: Encoder.defaultKind(method: header.method, width: configuration.width)
+    }
+  }
 
-  /// The same for a method and the width of its encoder.
+  /// The kind that the papers of a method measure at the width of its encoder.
   static func defaultKind(method: String, width: Int) -> FeatureKind {
     switch method {
     case "udi", "mmc": FeatureKind(.classToken(0))

@@ -9,9 +9,12 @@ struct VisualizeCommand: ParsableCommand {
     commandName: "visualize",
     abstract: "Draws what a checkpoint has learnt, as PNG.",
     discussion: """
+      sslmpi visualize pca runs/demo --out pictures
       sslmpi visualize attention runs/demo --val "synth:tinyshapes?split=scenes-val" --out pictures
       sslmpi visualize neighbours runs/demo --data imagenet --out pictures --images 12 neighbours=10
       sslmpi visualize clusters runs/demo --data "synth:tinyshapes?hardness=0" --out pictures
+
+      Without --data, --train or --val the images are those that the run is measured on.
 
       \(PictureKind.allCases.map { "\($0.rawValue): \($0.meaning)" }.joined(separator: "\n"))
       """)

@@ -1,5 +1,6 @@
 import Basics
 import Foundation
+import Storage
 import TestKit
 import XCTest
 
@@ -74,12 +75,26 @@ final class EvalTests: XCTestCase {
     XCTAssertEqual(stored["checkpoint_sha256"], direct["checkpoint_sha256"])
   }
 
+  func testPicturesAreOfTheImagesOfTheRunWhenNoneAreNamed() throws {
+    let folder = temporaryDirectory("pictures")
+    expect(ProgramRun.sslmpi(["visualize", "pca", Self.run, "--images", "2", "--out", folder]), code: 0)
+    XCTAssertEqual(Directory.entries(folder), ["pca.json", "pca.png"])
+    let named = temporaryDirectory("named")
+    let shapes = "synth:tinyshapes?n=2000&size=32&seed=0&split=val"
+    let again = ["visualize", "pca", Self.run, "--images", "2", "--out", named, "--val", shapes]
+    expect(ProgramRun.sslmpi(again), code: 0)
+    XCTAssertTrue(FileManager.default.contentsEqual(atPath: "\(folder)/pca.png", andPath: "\(named)/pca.png"))
+  }
+
   func testWhatIsWrongIsNamed() throws {
     let run = Self.run
     let images = temporaryDirectory("images")
     let packed = ["pack", "synth:tinyshapes?n=20", "--out", images + "/train", "--as", "folder"]
     expect(ProgramRun.sslmpi(packed), code: 0)
+    let unmeasured = TinyRun()
+    expect(unmeasured.train(steps: 1, ["data.train=\(images)/train/images"]), code: 0)
     let cases: [(words: [String], code: Int32, says: String)] = [
+      (["knn", unmeasured.directory], 66, "trained without data.val"),
       (["knm", run], 64, "did you mean knn?"),
       (["knn"], 64, "there is nothing to measure"),
       (["knn", run, "--tiny", "kk=3"], 78, "'knn.k'"),

@@ -80,6 +80,17 @@ final class PromptSegmentationTests: XCTestCase {
     return pixels
   }
 
+  func testABestThresholdAtTheEndOfTheSweepIsNoted() throws {
+    let set = DenseSet.scenes(12).withOracleTokens()
+    func isNoted(_ thresholds: String) throws -> Bool {
+      try report(set, ["thresholds=\(thresholds)"]).notes.contains { $0.contains("of thresholds: a better one") }
+    }
+    // Everything is selected below, nothing but the object's middle above.
+    XCTAssertFalse(try isNoted("[-1.5,0.5,0.999]"))
+    XCTAssertTrue(try isNoted("[-1.5,-1.2,0.5]"))
+    XCTAssertFalse(try isNoted("[0.5]"))
+  }
+
   func testSelectionsAreNestedInTheThreshold() throws {
     let found = try report(DenseSet.scenes(9))
     let selected = (0..<10).map { t -> Int in

@@ -66,6 +66,19 @@ final class EncoderFeaturesTests: XCTestCase {
       XCTAssertEqual(Encoder.defaultKind(method: method, width: width).description, word, method)
     }
   }
+
+  func testThePoolingOfTheRunIsReadFromItsSettings() throws {
+    for (config, pool) in [
+      (#"{"nnclr":{"pool":"cls"},"mae":{"pool":"mean_patch"}}"#, Pooling.classToken),
+      (#"{"nnclr":{"pool":"auto"},"mae":{"pool":"mean_patch"}}"#, .meanPatch), (#"{"mae":{"mask_ratio":0.75}}"#, nil),
+    ] {
+      XCTAssertEqual(try Encoder.pool(in: config, named: "step-1.h5"), pool, config)
+    }
+    let world = try sharedCommunicator()
+    let chosen = try SmallCheckpoint(world, more: #","mae":{"pool":"cls"}"#)
+    XCTAssertEqual(try Encoder(chosen.path, communicator: world).defaultKind.description, "cls")
+    XCTAssertEqual(try Encoder(SmallCheckpoint(world).path, communicator: world).defaultKind.description, "patchmean")
+  }
 }
 
 /// The tokens of each image after every block, plain and normalised in double.

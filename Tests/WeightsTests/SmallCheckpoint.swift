@@ -13,11 +13,14 @@ final class SmallCheckpoint {
   let encoders: [String: ViT]
   private let arenas: [ParameterArena]
 
-  /// - Parameter names: of the encoders, each with weights of its own.
+  /// - Parameters:
+  ///   - names: of the encoders, each with weights of its own.
+  ///   - more: of the settings, as JSON members with a comma in front.
   /// - Collective: all ranks.
   init(
     _ communicator: Communicator, names: [String] = ["student"], classTokens: Int = 1, method: String = "mae",
-    model: String = #"{"arch":"vit_tiny_patch4_32","width":16,"depth":3,"heads":2,"patch":4,"img_size":16}"#
+    model: String = #"{"arch":"vit_tiny_patch4_32","width":16,"depth":3,"heads":2,"patch":4,"img_size":16}"#,
+    more: String = ""
   ) throws {
     var encoders: [String: ViT] = [:]
     var (arenas, tensors): ([ParameterArena], [NamedTensor]) = ([], [])
@@ -38,7 +41,8 @@ final class SmallCheckpoint {
     let directory = try communicator.broadcast(communicator.isCoordinator ? temporaryDirectory("weights") : "")
     let header = CheckpointHeader(
       step: 1, epoch: 1, imagesSeen: 8, seed: 0, globalBatch: 8,
-      config: #"{"method":"\#(method)","model":\#(model),"augment":{"mean":[0.5,0.4,0.3],"std":[0.2,0.3,0.4]}}"#,
+      config:
+        #"{"method":"\#(method)","model":\#(model),"augment":{"mean":[0.5,0.4,0.3],"std":[0.2,0.3,0.4]}\#(more)}"#,
       configHash: "0", worldSize: communicator.size, method: method, model: "small")
     path = try CheckpointWriter.save(
       tensors, header: header, directory: "\(directory)/checkpoints/\(method)", verify: false,

@@ -100,10 +100,11 @@ public struct Visualization {
     try tree.finish()
     let target = try CheckpointTarget(request.target ?? "", communicator)
     target.notices.forEach(say)
-    let splits = try communicator.agreed { () throws(Failure) in
-      try DataSplits.open(request.data, train: request.train, val: request.val)
-    }
     let found = try Encoder(target.path, weights: request.weights, communicator: communicator)
+    let splits = try communicator.agreed { () throws(Failure) in
+      let named = try DataAddresses(request, found)
+      return try DataSplits.open(named.root, train: named.train, val: named.val)
+    }
     let encoder = try request.size.map { try found.resized(to: $0) } ?? found
     let feature = try request.kinds.first.map { try FeatureKind(parsing: $0) } ?? encoder.defaultKind
     let context = EvaluationContext(
