@@ -28,7 +28,7 @@ struct AttentionPlan {
   /// Images that go through together: enough rows for a product at full speed, few enough for the caches.
   private var group: Int { max(1, 1024 / tokens) }
   /// The fewest images that a thread takes.
-  private var grain: Int { max(1, 200 / tokens) }
+  private var grain: Int { max(1, 50 / tokens) }
 
   /// Attention of all images, whose qkv `fill` writes for a few images at a time, on the thread that then uses it.
   ///

@@ -26,19 +26,40 @@ public func mlp(_ x: Variable, _ weight1: Parameter, bias1: Parameter, _ weight2
       finish: { rows in OpClock.measure(.elementwise) { Kernels.gelu(hidden, into: activated, rows: rows) } })
     Matmul.forward(activated, w2, into: y)
   }
-  let pull = linearPullback(x, weight1)
+  let (pull, held) = (linearPullback(x, weight1), HeldTensor(hidden))
   return record(y, from: [x], using: [weight1, bias1, weight2], as: .linear) { dy in
-    let gradient = Tensor(uninitialized: hidden.shape)
-    let flops = productFlops(hidden, weight2)
+    // The value before GELU is gone before `pull` asks for memory: backward needs most at its first MLP.
+    [pull(hiddenGradient(dy, held.taken(), bias1, weight2))]
+  }
+}
+
+/// The gradient before GELU, of which both gradients of the first layer are made; adds those of bias1 and weight2.
+///
+/// - Shapes: dy [.., D], hidden [.., H], which is overwritten -> [.., H]
+private func hiddenGradient(_ dy: Tensor, _ hidden: Tensor, _ bias1: Parameter, _ weight2: Parameter) -> Tensor {
+  let gradient = Tensor(uninitialized: hidden.shape)
+  let flops = productFlops(hidden, weight2)
+  OpClock.count(.linear, work: flops)
+  Matmul.dataGradient(dy, weight2.matrix, into: gradient)  // of GELU's result
+  OpClock.measure(.elementwise, work: 4 * hidden.count) {
+    Kernels.geluBackward(overwriting: gradient, hidden, biasGradient: bias1.wantedGradient)
+  }
+  if !weight2.isFrozen {
     OpClock.count(.linear, work: flops)
-    Matmul.dataGradient(dy, w2, into: gradient)  // of GELU's result
-    OpClock.measure(.elementwise, work: 4 * hidden.count) {
-      Kernels.geluBackward(overwriting: gradient, hidden, biasGradient: bias1.wantedGradient)
-    }
-    if !weight2.isFrozen {
-      OpClock.count(.linear, work: flops)
-      Matmul.weightGradient(dy, hidden, into: weight2.gradientMatrix)
-    }
-    return [pull(gradient)]
+    Matmul.weightGradient(dy, hidden, into: weight2.gradientMatrix)
+  }
+  return gradient
+}
+
+/// What backward takes once and then frees, before its operation ends.
+private final class HeldTensor {
+  private var tensor: Tensor?
+
+  init(_ tensor: Tensor) { self.tensor = tensor }
+
+  func taken() -> Tensor {
+    guard let tensor else { preconditionFailure("HeldTensor: taken twice") }
+    self.tensor = nil
+    return tensor
   }
 }

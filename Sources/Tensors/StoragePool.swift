@@ -139,20 +139,21 @@ public enum StoragePool {
   }
 }
 
-/// Sizes of pooled blocks: eight steps an octave from 256 bytes on, so at most an eighth is wasted.
+/// Sizes of pooled blocks: 32 steps an octave from 256 bytes on, so at most a 32nd is wasted.
 enum SizeClass {
-  static let count = 8 * 34
+  private static let steps = 32
+  static let count = steps * 34
 
   static func bytes(_ index: Int) -> Int {
-    ((256 << (index / 8)) / 8 * (8 + index % 8)).roundedUp(to: 64)
+    ((256 << (index / steps)) / steps * (steps + index % steps)).roundedUp(to: 64)
   }
 
   /// The smallest class that holds `bytes`.
   static func index(bytes: Int) -> Int {
     guard bytes > 256 else { return 0 }
     let octave = Int.bitWidth - 1 - bytes.leadingZeroBitCount - 8
-    let first = octave * 8
-    return (first...first + 8).first { self.bytes($0) >= bytes } ?? first + 8
+    let first = octave * steps
+    return (first...first + steps).first { self.bytes($0) >= bytes } ?? first + steps
   }
 
   /// The largest class that fits into `bytes`, at least 256.
