@@ -3,8 +3,9 @@ import Tensors
 
 /// The sizes of one attention and the loops over images and heads.
 ///
-/// N tokens, d head width, D = heads d. Rows of scratch are padded to whole vectors of 16 floats; what stands in the
-/// padding does not matter.
+/// N tokens, d head width, D = heads d. Scores stand turned, a row for each key and a column for each query, so that
+/// softmax sums along rows of vectors and not inside them. Rows of scratch are padded to whole vectors of 16 floats;
+/// what stands in the padding does not matter.
 struct AttentionPlan {
   let images, tokens, width, heads: Int
 
@@ -22,7 +23,7 @@ struct AttentionPlan {
   /// Operations of scores and values; their four gradients take twice as many. The repeated scores do not count.
   var scoreFlops: Int { 4 * images * tokens * tokens * width }
   fileprivate var headWidth: Int { width / heads }
-  fileprivate var packedWidth: Int { (headWidth + 15) / 16 * 16 }
+  fileprivate var copyStride: Int { (headWidth + 15) / 16 * 16 }
   fileprivate var scoreStride: Int { (tokens + 15) / 16 * 16 }
   private var scale: Float { 1 / Float(headWidth).squareRoot() }
   /// Images that go through together: enough rows for a product at full speed, few enough for the caches.
@@ -41,9 +42,10 @@ struct AttentionPlan {
       overGroups(of: range, in: saved) { part, qkv in
         fill(part, qkv)
         for (place, image) in part.enumerated() {
+          let own = qkv.pointer + place * tokens * 3 * width
           forwardImage(
-            qkv.pointer + place * tokens * 3 * width, scratch, logSums: logSums.pointer + image * heads * tokens,
-            into: y.pointer + image * tokens * width)
+            own, next: place + 1 < part.count ? own + tokens * 3 * width : nil, scratch,
+            logSums: logSums.pointer + image * heads * tokens, into: y.pointer + image * tokens * width)
         }
       }
     }
@@ -78,22 +80,53 @@ struct AttentionPlan {
   }
 
   private func forwardImage(
-    _ qkv: UnsafePointer<Float>, _ scratch: AttentionScratch, logSums: UnsafeMutablePointer<Float>,
-    into y: UnsafeMutablePointer<Float>
+    _ qkv: UnsafePointer<Float>, next: UnsafePointer<Float>?, _ scratch: AttentionScratch,
+    logSums: UnsafeMutablePointer<Float>, into y: UnsafeMutablePointer<Float>
   ) {
-    let (n, d, s) = (tokens, headWidth, scoreStride)
+    let (n, d) = (tokens, headWidth)
+    let p = Kernels.MutableRows(scratch.scores, stride: scoreStride)
     for head in 0..<heads {
       let q = qkv + head * d
-      Kernels.transpose(q + width, stride: 3 * width, into: scratch.kT, stride: s, rows: n, width: d)  // [d, N]
-      pack(q + 2 * width, stride: 3 * width, into: scratch.v)  // [N, d]
+      var ahead = ahead(of: head, in: qkv, next: next)
+      turn(q, stride: 3 * width, into: scratch.qT)  // [d, N]
+      scratch.maxima.update(repeating: -.infinity, count: scoreStride)
       Kernels.product(
-        .rows(q, stride: 3 * width), scratch.kT, stride: s, into: scratch.scores, stride: s, m: n, n: n, k: d)
-      Kernels.softmax(
-        scratch.scores, stride: s, scale: scale, logSums: logSums + head * n, rows: n, width: n)  // P [N, N]
-      Kernels.product(
-        .rows(scratch.scores, stride: s), scratch.v, stride: packedWidth, into: y + head * d, stride: width, m: n,
-        n: d, k: n)
+        rows(q + width), scratch.turned(scratch.qT), into: p, maxima: scratch.maxima, m: n, n: n, k: d, ahead: &ahead)
+      Kernels.softmaxColumns(
+        scratch.scores, stride: scoreStride, scale: scale, maxima: scratch.maxima, inverses: scratch.inverses,
+        logSums: logSums + head * n, rows: n, width: n)  // Pᵀ [N, N] but for the inverses
+      Kernels.productTurned(
+        scratch.turned(scratch.scores), vectors(of: rows(q + 2 * width), scratch.q), factors: scratch.inverses,
+        into: .init(y + head * d, stride: width), m: n, n: d, k: n, ahead: &ahead)
     }
+  }
+
+  /// One head's queries, keys or values.
+  private func rows(_ base: UnsafePointer<Float>) -> Kernels.Rows { .init(base, stride: 3 * width) }
+
+  /// One head's rows for a product that reads whole vectors of them: copied where those would reach past the head.
+  private func vectors(of rows: Kernels.Rows, _ copy: UnsafeMutablePointer<Float>) -> Kernels.Rows {
+    if headWidth == copyStride { return rows }
+    Kernels.copyBlock(rows.base, stride: rows.stride, into: copy, stride: copyStride, rows: tokens, width: headWidth)
+    return .init(copy, stride: copyStride)
+  }
+
+  private func turn(_ x: UnsafePointer<Float>, stride: Int, into y: UnsafeMutablePointer<Float>) {
+    Kernels.transpose(x, stride: stride, into: y, stride: scoreStride, rows: tokens, width: headWidth)
+  }
+
+  /// What the head after this one reads: the next of this image, or the first of the image at `next`.
+  private func ahead(
+    of head: Int, in qkv: UnsafePointer<Float>, next: UnsafePointer<Float>?, dy: UnsafePointer<Float>? = nil,
+    nextDY: UnsafePointer<Float>? = nil
+  ) -> Kernels.Ahead {
+    let isInside = head + 1 < heads
+    let place = (head + 1) * headWidth
+    guard let q = isInside ? qkv + place : next else { return .init(nothingAt: qkv) }
+    let dy = isInside ? dy.map { $0 + place } : nextDY
+    return .init(
+      (rows(q), rows(q + width), rows(q + 2 * width), .init(dy ?? q, stride: width)), count: dy == nil ? 3 : 4,
+      rows: tokens, width: headWidth, products: dy == nil ? 2 : 5)
   }
 
   /// The gradient of qkv in its place. `fill` may write the qkv of a few images before; `finish` gets their gradient,
@@ -114,9 +147,13 @@ struct AttentionPlan {
       overGroups(of: range, in: saved) { part, qkv in
         fill(part, qkv)
         for (place, image) in part.enumerated() {
+          let (own, ownDY) = (qkv.pointer + place * tokens * 3 * width, dy.pointer + image * tokens * width)
+          // Pieces may be single images, and the next one of kept qkv is mostly this thread's too.
+          let isFollowed = saved == nil ? place + 1 < part.count : image + 1 < images
+          let next = (UnsafePointer(ownDY + tokens * width), UnsafePointer(own + tokens * 3 * width))
           backwardImage(
-            dy.pointer + image * tokens * width, scratch, logSums: logSums.pointer + image * heads * tokens,
-            overwriting: qkv.pointer + place * tokens * 3 * width)
+            ownDY, scratch, logSums: logSums.pointer + image * heads * tokens, overwriting: own,
+            next: isFollowed ? next : nil)
         }
         OpClock.measure(.elementwise) {
           Kernels.addColumnSums(of: qkv.pointer, rows: part.count * tokens, width: 3 * width, to: biasSums)
@@ -131,53 +168,68 @@ struct AttentionPlan {
 
   private func backwardImage(
     _ dy: UnsafePointer<Float>, _ scratch: AttentionScratch, logSums: UnsafePointer<Float>,
-    overwriting qkv: UnsafeMutablePointer<Float>
+    overwriting qkv: UnsafeMutablePointer<Float>, next: (dy: UnsafePointer<Float>, qkv: UnsafePointer<Float>)?
   ) {
-    let (n, d, s, w) = (tokens, headWidth, scoreStride, packedWidth)
+    let (n, d) = (tokens, headWidth)
+    let (p, ds) = (scratch.scores, scratch.dscores)
     for head in 0..<heads {
       let (q, k, v) = (qkv + head * d, qkv + head * d + width, qkv + head * d + 2 * width)
-      pack(q, stride: 3 * width, into: scratch.q)
-      pack(k, stride: 3 * width, into: scratch.k)
-      pack(dy + head * d, stride: width, into: scratch.dy)
-      Kernels.transpose(k, stride: 3 * width, into: scratch.kT, stride: s, rows: n, width: d)
-      Kernels.transpose(v, stride: 3 * width, into: scratch.vT, stride: s, rows: n, width: d)
+      let dyRows = vectors(of: .init(dy + head * d, stride: width), scratch.dy)
+      var ahead = ahead(of: head, in: qkv, next: next?.qkv, dy: dy, nextDY: next?.dy)
+      // The gradient of the queries is written before that of the keys reads them.
+      Kernels.copyBlock(q, stride: 3 * width, into: scratch.q, stride: copyStride, rows: n, width: d)
+      turn(scratch.q, stride: copyStride, into: scratch.qT)
+      turn(dyRows.base, stride: dyRows.stride, into: scratch.dyT)
+      scratch.shifts.update(from: logSums + head * n, count: n)
+      scratch.means.update(repeating: 0, count: scoreStride)
 
-      let (p, dp) = (scratch.scores, scratch.dscores)
-      Kernels.product(.rows(scratch.q, stride: w), scratch.kT, stride: s, into: p, stride: s, m: n, n: n, k: d)
-      Kernels.softmaxAgain(p, stride: s, scale: scale, logSums: logSums + head * n, rows: n, width: n)  // P [N, N]
+      Kernels.productExp(
+        rows(k), scratch.turned(scratch.qT), scale: scale, shifts: scratch.shifts,
+        into: .init(p, stride: scoreStride), m: n, n: n, k: d, ahead: &ahead)  // Pᵀ [N, N]
       Kernels.product(
-        .columns(p, stride: s), scratch.dy, stride: w, into: v, stride: 3 * width, m: n, n: d, k: n)  // dV = Pᵀ dO
-      Kernels.product(.rows(scratch.dy, stride: w), scratch.vT, stride: s, into: dp, stride: s, m: n, n: n, k: d)
-      Kernels.softmaxBackward(p, overwriting: dp, stride: s, scale: scale, rows: n, width: n)  // dS [N, N]
+        rows(v), scratch.turned(scratch.dyT), into: .init(ds, stride: scoreStride), weights: p, sums: scratch.means,
+        m: n, n: n, k: d, ahead: &ahead)  // dPᵀ
       Kernels.product(
-        .columns(dp, stride: s), scratch.q, stride: w, into: k, stride: 3 * width, m: n, n: d, k: n)  // dK = dSᵀ Q
-      Kernels.product(.rows(dp, stride: s), scratch.k, stride: w, into: q, stride: 3 * width, m: n, n: d, k: n)  // dQ
+        scratch.turned(p), dyRows, into: .init(v, stride: 3 * width), m: n, n: d, k: n, ahead: &ahead)  // dV = Pᵀ dO
+      Kernels.softmaxColumnsBackward(
+        p, overwriting: ds, stride: scoreStride, scale: scale, means: scratch.means, rows: n, width: n)  // dSᵀ
+      Kernels.productTurned(
+        scratch.turned(ds), vectors(of: rows(k), scratch.dy), into: .init(q, stride: 3 * width), m: n, n: d, k: n,
+        ahead: &ahead)  // dQ = dS K
+      Kernels.product(
+        scratch.turned(ds), .init(scratch.q, stride: copyStride), into: .init(k, stride: 3 * width), m: n, n: d, k: n,
+        ahead: &ahead)  // dK = dSᵀ Q
     }
-  }
-
-  /// One head's part of every row, contiguous. [N, stride] -> [N, d]
-  private func pack(_ x: UnsafePointer<Float>, stride: Int, into y: UnsafeMutablePointer<Float>) {
-    Kernels.copyBlock(x, stride: stride, into: y, stride: packedWidth, rows: tokens, width: headWidth)
   }
 }
 
 /// What one thread needs to work on one head; from the pool, and small enough for the L2 cache.
 private struct AttentionScratch {
   private let memory: Tensor
-  let q, k, v, dy, kT, vT, scores, dscores: UnsafeMutablePointer<Float>
+  private let stride: Int
+  let q, dy, qT, dyT, scores, dscores: UnsafeMutablePointer<Float>
+  /// Maxima of the columns and what they are to be multiplied by; in backward what is subtracted before and after.
+  let maxima, inverses: UnsafeMutablePointer<Float>
+  var shifts: UnsafeMutablePointer<Float> { maxima }
+  var means: UnsafeMutablePointer<Float> { inverses }
 
   init(_ plan: AttentionPlan) {
-    let packed = plan.tokens * plan.packedWidth
-    let turned = plan.headWidth * plan.scoreStride
-    let square = plan.tokens * plan.scoreStride
-    memory = Tensor(uninitialized: [4 * packed + 2 * turned + 2 * square])
+    stride = plan.scoreStride
+    let copy = plan.tokens * plan.copyStride
+    let turned = plan.headWidth * stride
+    let square = plan.tokens * stride
+    memory = Tensor(uninitialized: [2 * copy + 2 * turned + 2 * square + 2 * stride])
     q = memory.pointer
-    k = q + packed
-    v = k + packed
-    dy = v + packed
-    kT = dy + packed
-    vT = kT + turned
-    scores = vT + turned
+    dy = q + copy
+    qT = dy + copy
+    dyT = qT + turned
+    scores = dyT + turned
     dscores = scores + square
+    maxima = dscores + square
+    inverses = maxima + stride
+    maxima.update(repeating: 0, count: stride)
   }
+
+  /// Rows over queries.
+  func turned(_ base: UnsafePointer<Float>) -> Kernels.Rows { .init(base, stride: stride) }
 }

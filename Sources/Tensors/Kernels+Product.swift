@@ -1,33 +1,110 @@
+import CKernels
+
 // Small products on the calling thread, for operands that stay in cache; the large ones are `Matmul`'s.
 extension Kernels {
-  /// A matrix inside memory: element (i, k) stands at i * row + k * inner.
-  package struct Operand {
-    let base: UnsafePointer<Float>
-    let row: Int
-    let inner: Int
+  /// A matrix inside memory: row i begins at `base + i * stride`.
+  package struct Rows {
+    package let base: UnsafePointer<Float>
+    package let stride: Int
 
-    /// Rows of a row-major matrix.
-    package static func rows(_ base: UnsafePointer<Float>, stride: Int) -> Operand {
-      Operand(base: base, row: stride, inner: 1)
-    }
-
-    /// The columns of a row-major matrix taken as rows.
-    package static func columns(_ base: UnsafePointer<Float>, stride: Int) -> Operand {
-      Operand(base: base, row: 1, inner: stride)
+    package init(_ base: UnsafePointer<Float>, stride: Int) {
+      (self.base, self.stride) = (base, stride)
     }
   }
 
-  /// c = a b. Memory behind b must be readable up to the next multiple of 16 columns.
+  /// Where a result goes: row i begins at `base + i * stride`.
+  package struct MutableRows {
+    let base: UnsafeMutablePointer<Float>
+    let stride: Int
+
+    package init(_ base: UnsafeMutablePointer<Float>, stride: Int) {
+      (self.base, self.stride) = (base, stride)
+    }
+  }
+
+  /// The rows that products fetch meanwhile, for the head after this one: they come from memory by the time it begins.
+  package struct Ahead {
+    var blocks: CKernelsAhead
+
+    /// Up to four blocks of as many rows of one width, spread over some products of as many rows; none fetches nothing.
+    package init(_ blocks: (Rows, Rows, Rows, Rows), count: Int, rows: Int, width: Int, products: Int) {
+      let (a, b, c, d) = blocks
+      // A tile of 24 vectors takes a step for each element of the sum, so a product has rows / 24 steps for every line
+      // of a block. Lines that are asked for faster than they come hold up the tile's own loads.
+      let step = (16 * 24 * count + products * rows - 1) / (products * rows)
+      self.blocks = CKernelsAhead(
+        block: (a.base, b.base, c.base, d.base), stride: (a.stride, b.stride, c.stride, d.stride), blocks: count,
+        rows: rows, width: width, first: a.base, at: a.base, end: a.base + width, row: 0, index: 0,
+        step: min(step, 16))
+    }
+
+    /// Nothing; any valid pointer does.
+    package init(nothingAt pointer: UnsafePointer<Float>) {
+      let block = Rows(pointer, stride: 0)
+      self.init((block, block, block, block), count: 0, rows: 1, width: 16, products: 1)
+    }
+  }
+
+  /// c = a b. Memory behind b must be readable up to the next multiple of 16 columns, here and below.
   ///
   /// - Shapes: a [m, k], b [k, n] -> c [m, n]
   package static func product(
-    _ a: Operand, _ b: UnsafePointer<Float>, stride bStride: Int, into c: UnsafeMutablePointer<Float>,
-    stride cStride: Int, m: Int, n: Int, k: Int
+    _ a: Rows, _ b: Rows, into c: MutableRows, m: Int, n: Int, k: Int, ahead: inout Ahead
   ) {
-    table.pointee.product(a.base, a.row, a.inner, b, bStride, c, cStride, m, n, k)
+    with(a, b, c, m, n, k) { table.pointee.product($0, &ahead.blocks) }
   }
 
-  /// y = xᵀ, each row of y filled with zeros up to a multiple of 16.
+  /// c = aᵀ b, its rows times `factors`.
+  ///
+  /// - Shapes: a [k, m], b [k, n], factors [m] -> c [m, n]
+  package static func productTurned(
+    _ a: Rows, _ b: Rows, factors: UnsafePointer<Float>? = nil, into c: MutableRows, m: Int, n: Int, k: Int,
+    ahead: inout Ahead
+  ) {
+    with(a, b, c, m, n, k) { table.pointee.product_turned($0, factors, &ahead.blocks) }
+  }
+
+  /// c = a b, and the maxima of its columns and of what stood in `maxima`. Whole vectors of c are written, here and below.
+  ///
+  /// - Shapes: a [m, k], b [k, n] -> c [m, n], maxima [n rounded up to 16]
+  package static func product(
+    _ a: Rows, _ b: Rows, into c: MutableRows, maxima: UnsafeMutablePointer<Float>, m: Int, n: Int, k: Int,
+    ahead: inout Ahead
+  ) {
+    with(a, b, c, m, n, k) { table.pointee.product_maxima($0, maxima, &ahead.blocks) }
+  }
+
+  /// c = exp(scale a b - shift), one shift a column.
+  ///
+  /// - Shapes: a [m, k], b [k, n], shifts [n rounded up to 16] -> c [m, n]
+  package static func productExp(
+    _ a: Rows, _ b: Rows, scale: Float, shifts: UnsafePointer<Float>, into c: MutableRows, m: Int, n: Int, k: Int,
+    ahead: inout Ahead
+  ) {
+    with(a, b, c, m, n, k) { table.pointee.product_exp($0, scale, shifts, &ahead.blocks) }
+  }
+
+  /// c = a b; the column sums of c times `weights`, which lie like c, are added to `sums`.
+  ///
+  /// - Shapes: a [m, k], b [k, n], weights [m, n] -> c [m, n], sums [n rounded up to 16]
+  package static func product(
+    _ a: Rows, _ b: Rows, into c: MutableRows, weights: UnsafePointer<Float>, sums: UnsafeMutablePointer<Float>, m: Int,
+    n: Int, k: Int, ahead: inout Ahead
+  ) {
+    with(a, b, c, m, n, k) { table.pointee.product_weighted($0, weights, sums, &ahead.blocks) }
+  }
+
+  private static func with(
+    _ a: Rows, _ b: Rows, _ c: MutableRows, _ m: Int, _ n: Int, _ k: Int,
+    _ body: (UnsafePointer<CKernelsProduct>) -> Void
+  ) {
+    var product = CKernelsProduct(
+      a: a.base, a_stride: a.stride, b: b.base, b_stride: b.stride, c: c.base, c_stride: c.stride, rows: m, columns: n,
+      inner: k)
+    body(&product)
+  }
+
+  /// y = xᵀ, each row of y filled up to a multiple of 16 by its last element.
   ///
   /// - Shapes: x [rows, width] -> y [width, rows], yStride at least rows rounded up to 16
   package static func transpose(

@@ -15,12 +15,25 @@ extension Kernels {
     table.pointee.softmax_again(s, stride, scale, logSums, rows, width)
   }
 
-  /// Overwrites dp by scale * p * (dp - <p, dp>), row by row, on the calling thread.
-  package static func softmaxBackward(
-    _ p: UnsafePointer<Float>, overwriting dp: UnsafeMutablePointer<Float>, stride: Int, scale: Float, rows: Int,
-    width: Int
+  /// The numerators exp(scale (s - maxima)) of a softmax over columns, in place, in whole vectors of 16 columns on the
+  /// calling thread. `inverses` gets what they are to be multiplied by, `logSums` what lets the softmax be repeated.
+  ///
+  /// - Shapes: s [rows, width]; maxima, inverses [width rounded up to 16], logSums [width]
+  package static func softmaxColumns(
+    _ s: UnsafeMutablePointer<Float>, stride: Int, scale: Float, maxima: UnsafePointer<Float>,
+    inverses: UnsafeMutablePointer<Float>, logSums: UnsafeMutablePointer<Float>, rows: Int, width: Int
   ) {
-    table.pointee.softmax_backward(p, dp, stride, scale, rows, width)
+    table.pointee.softmax_columns(s, stride, scale, maxima, inverses, logSums, rows, width)
+  }
+
+  /// Overwrites dp by scale * p * (dp - means), one mean <p, dp> a column, in whole vectors on the calling thread.
+  ///
+  /// - Shapes: p, dp [rows, width]; means [width rounded up to 16]
+  package static func softmaxColumnsBackward(
+    _ p: UnsafePointer<Float>, overwriting dp: UnsafeMutablePointer<Float>, stride: Int, scale: Float,
+    means: UnsafePointer<Float>, rows: Int, width: Int
+  ) {
+    table.pointee.softmax_columns_backward(p, dp, stride, scale, means, rows, width)
   }
 
   /// Softmax of scale * x over the last axis, in place.

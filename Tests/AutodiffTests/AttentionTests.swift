@@ -42,10 +42,13 @@ final class AttentionTests: XCTestCase {
   func testSelfAttention() {
     for threads in 1...3 {
       ThreadTeam.configure(threads: threads)
-      for (images, tokens, heads, d) in sizes {
+      for (images, tokens, heads, d) in sizes + [(3, 50, 2, 32), (1, 65, 2, 64), (1, 33, 1, 72)] {
         let width = heads * d
         let x = tensor([images, tokens, width], seed: 1)
-        let (w, b) = (parameter("w", [3 * width, width], seed: 2), parameter("b", [3 * width], seed: 3))
+        let (w, b) = (
+          parameter("w", [3 * width, width], seed: 2, scale: 2 / Float(width).squareRoot()),
+          parameter("b", [3 * width], seed: 3)
+        )
         func op(_ x: Variable) -> Variable { selfAttention(x, qkvWeight: w, qkvBias: b, heads: heads) }
         let y = op(Variable(constant: x))
         expectClose(y.value.array, reference(x, w, b, heads: heads), relative: 1e-4, absolute: 1e-5, "\(x.shape)")
@@ -133,13 +136,17 @@ final class AttentionTests: XCTestCase {
   func testEveryInstructionSetAgrees() {
     let before = InstructionSet.chosen
     defer { InstructionSet.force(before) }
-    let (w, b) = (parameter("w", [48, 16], seed: 2), parameter("b", [48], seed: 3))
-    let x = tensor([2, 9, 16], seed: 4)
+    let (w, b) = (parameter("w", [192, 64], seed: 2, scale: 0.3), parameter("b", [192], seed: 3))
+    let x = tensor([2, 50, 64], seed: 4)
     let expected = reference(x, w, b, heads: 2)
-    for set in InstructionSet.available {
+    let gradients = InstructionSet.available.map { set in
       InstructionSet.force(set)
-      let y = selfAttention(Variable(constant: x), qkvWeight: w, qkvBias: b, heads: 2)
+      let (leaf, gradient) = Variable.leaf(x)
+      let y = selfAttention(leaf, qkvWeight: w, qkvBias: b, heads: 2)
       expectClose(y.value.array, expected, relative: 1e-4, absolute: 1e-5, "\(set)")
+      y.backward(gradient: tensor(y.shape, seed: 5))
+      return gradient()?.array ?? []
     }
+    for gradient in gradients { XCTAssertLessThan(relativeError(gradient, gradients[0]), 1e-5) }
   }
 }

@@ -11,7 +11,7 @@ final class SoftmaxKernelTests: XCTestCase {
     return (e.map { $0 / sum }, top + log(sum))
   }
 
-  func testSoftmaxTwiceAndBackward() {
+  func testSoftmaxTwice() {
     onEverySet { set in
       for width in oddWidths {
         let stride = width + 5
@@ -29,18 +29,46 @@ final class SoftmaxKernelTests: XCTestCase {
         let repeated = rows(again.array, stride).map { Array($0.prefix(width)) }
         expectClose(flat(repeated), flat(p), relative: 3e-6, absolute: 1e-7, "\(set) again \(width)")
 
-        let dp = tensor([4, stride], seed: 61)
-        let incoming = rows(dp.array, stride).map { Array($0.prefix(width)) }
-        Kernels.softmaxBackward(s.pointer, overwriting: dp.pointer, stride: stride, scale: 0.3, rows: 4, width: width)
-        let gradient = zip(p, incoming).map { p, d -> [Double] in
-          let mean = zip(p, d).reduce(0) { $0 + $1.0 * $1.1 }
-          return zip(p, d).map { 0.3 * $0 * ($1 - mean) }
-        }
-        expectClose(
-          flat(rows(dp.array, stride).map { Array($0.prefix(width)) }), flat(gradient), relative: 1e-5,
-          absolute: 1e-7, "\(set) backward \(width)")
         XCTAssertEqual(
           s.array[width], tensor([4, stride], seed: 60, scale: 20).array[width], "\(set) wrote past the row")
+      }
+    }
+  }
+
+  /// One softmax a column: rows are keys, columns queries.
+  func testSoftmaxOverColumns() {
+    onEverySet { set in
+      for width in oddWidths {
+        for count in [1, 2, 7] {
+          let stride = (width + 15) / 16 * 16
+          let s = tensor([count, stride], seed: 60, scale: 20)
+          let columns = (0..<width).map { j in (0..<count).map { Double(s.array[$0 * stride + j]) } }
+          let maxima = Tensor(
+            (0..<stride).map { j in (0..<count).map { s.array[$0 * stride + j] }.max() ?? 0 }, [stride])
+          let (inverses, logSums) = (Tensor(uninitialized: [stride]), Tensor(repeating: 9, [width + 1]))
+          Kernels.softmaxColumns(
+            s.pointer, stride: stride, scale: 0.3, maxima: maxima.pointer, inverses: inverses.pointer,
+            logSums: logSums.pointer, rows: count, width: width)
+          let expected = columns.map { softmax($0, 0.3) }
+          func seen(_ x: Tensor, times factors: Tensor? = nil) -> [Float] {
+            (0..<width).flatMap { j in (0..<count).map { x.array[$0 * stride + j] * (factors?.array[j] ?? 1) } }
+          }
+          let label = "\(set) \(count) x \(width)"
+          expectClose(seen(s, times: inverses), flat(expected.map(\.p)), relative: 2e-6, absolute: 1e-7, label)
+          expectClose(
+            logSums.array, expected.map { Float($0.logSum) } + [9], relative: 1e-6, absolute: 1e-6, label)
+
+          let (dp, means) = (tensor([count, stride], seed: 61), tensor([stride], seed: 62))
+          let gradient = (0..<width).map { j in
+            (0..<count).map { i in
+              0.3 * Double(s.array[i * stride + j]) * Double(dp.array[i * stride + j] - means.array[j])
+            }
+          }
+          Kernels.softmaxColumnsBackward(
+            s.pointer, overwriting: dp.pointer, stride: stride, scale: 0.3, means: means.pointer, rows: count,
+            width: width)
+          expectClose(seen(dp), flat(gradient), relative: 1e-5, absolute: 1e-7, "\(label) backward")
+        }
       }
     }
   }

@@ -26,6 +26,28 @@ typedef struct {
   long next_row, next_rows;
 } CKernelsPanelBlock;
 
+// One product of a head of attention: c [rows, columns] = a b, or that of a turned where it is said. Element (i, k) of
+// a stands at i * a_stride + k, turned at k * a_stride + i; b must be readable, and may hold anything, up to the next
+// multiple of 16 columns.
+typedef struct {
+  const float *a;
+  long a_stride;
+  const float *b;
+  long b_stride;
+  float *c;
+  long c_stride, rows, columns, inner;
+} CKernelsProduct;
+
+// What products fetch into the second cache meanwhile, `step` floats on with every step along their sums: up to four
+// blocks of `rows` rows. `first` begins the row that is being fetched, `row` and `index` say which; `step` becomes 0
+// when all has been asked for. Every pointer must be valid; nothing is read.
+typedef struct {
+  const float *_Nonnull block[4];
+  long stride[4], blocks, rows, width;
+  const float *first, *at, *end;
+  long row, index, step;
+} CKernelsAhead;
+
 typedef struct {
   // elementwise
   void (*fill)(float *y, float value, long n);
@@ -67,8 +89,13 @@ typedef struct {
   // softmax over scale * s, in place; log_sum [rows] gets the log of the row's sum of exponentials
   void (*softmax)(float *s, long stride, float scale, float *log_sum, long rows, long d);
   void (*softmax_again)(float *s, long stride, float scale, const float *log_sum, long rows, long d);
-  // dp becomes scale * p (dp - <p, dp>)
-  void (*softmax_backward)(const float *p, float *dp, long stride, float scale, long rows, long d);
+  // over columns, in whole vectors: s becomes exp(scale (s - top)); `inverse` [columns] gets one over its column sums,
+  // `log_sum` [columns] scale * top + their log
+  void (*softmax_columns)(float *s, long stride, float scale, const float *top, float *inverse, float *log_sum,
+                          long rows, long columns);
+  // dp becomes scale * p (dp - mean[column]), in whole vectors
+  void (*softmax_columns_backward)(const float *p, float *dp, long stride, float scale, const float *mean, long rows,
+                                   long columns);
   // losses: the summed loss of the rows; targets [rows, d] or labels [rows], the other is null
   double (*cross_entropy)(const float *logits, const float *_Nullable targets, const int32_t *_Nullable labels,
                           float *log_sum, long rows, long d);
@@ -78,11 +105,17 @@ typedef struct {
   double (*squared_error)(const float *a, const float *b, const float *row_weight, long rows, long d);
   void (*squared_error_backward)(const float *a, const float *b, const float *row_weight, float scale, float *da,
                                  long rows, long d);
-  // c [rows, columns] = a b for small matrices: a(i, k) stands at i * a_row + k * a_inner, so a may be transposed;
-  // b must be readable, and may hold anything, up to the next multiple of 16 columns
-  void (*product)(const float *a, long a_row, long a_inner, const float *b, long b_inner, float *c, long c_row,
-                  long rows, long columns, long inner);
-  // y [d, rows rounded up to 16] = x [rows, d] transposed, zeros past the last row
+  // products of one head, see product.inc; the last three write whole vectors of c and of what belongs to its columns
+  void (*product)(const CKernelsProduct *p, CKernelsAhead *ahead);
+  // of a turned, rows times their factor
+  void (*product_turned)(const CKernelsProduct *p, const float *_Nullable factor, CKernelsAhead *ahead);
+  // top [columns] = the larger of it and of the column of c
+  void (*product_maxima)(const CKernelsProduct *p, float *top, CKernelsAhead *ahead);
+  // c = exp(scale a b - shift[column])
+  void (*product_exp)(const CKernelsProduct *p, float scale, const float *shift, CKernelsAhead *ahead);
+  // sum [columns] += the column sums of c times weight, which lies like c
+  void (*product_weighted)(const CKernelsProduct *p, const float *weight, float *sum, CKernelsAhead *ahead);
+  // y [d, rows rounded up to 16] = x [rows, d] transposed, the last row again and again past it
   void (*transpose)(const float *x, long x_stride, float *y, long y_stride, long rows, long d);
   // large products, see panels.inc: rows of a block, columns of a panel, and packing both
   long panel_rows, panel_columns;
