@@ -12,18 +12,20 @@ public enum KernelBenchmark {
     public let triad: Double
   }
 
-  /// The speed of the triad alone over [rows, width], for about `seconds`.
+  /// The speed of the triad alone over three arrays, for about `seconds`. Their memory goes back to the system.
   ///
   /// - Units: 10⁹ bytes a second, all threads of the team together.
-  public static func triadGigabytes(rows: Int, width: Int, seconds: Double) -> Double {
-    let arrays = (0..<3).map { _ in Tensor(repeating: 0.5, [rows, width]) }
+  public static func triadGigabytes(bytesOfArray bytes: Int, seconds: Double) -> Double {
+    let count = bytes / MemoryLayout<Float>.stride
+    let arrays = (0..<3).map { _ in Tensor(storage: .unpooled(count), offset: 0, shape: [count]) }
+    for array in arrays { array.fill(0.5) }
     var (elapsed, runs) = (0.0, 0.0)
     triad(arrays)
     repeat {
       elapsed += time { triad(arrays) }
       runs += 1
     } while elapsed < seconds
-    return 3e-9 * Double(rows * width * MemoryLayout<Float>.stride) * runs / elapsed
+    return 3e-9 * Double(count * MemoryLayout<Float>.stride) * runs / elapsed
   }
 
   private struct Entry {

@@ -1,4 +1,5 @@
 import Basics
+import Glibc
 import Layers
 import Messaging
 import Tensors
@@ -117,15 +118,17 @@ struct Calibration {
   /// - Units: 10⁹ bytes a second, all ranks together.
   let triad: Double
 
-  /// Measures on all ranks at once.
+  /// Some virtual machines say the third cache of the whole host, of which a step's arrays then see only a part.
+  private static let thirdCache = max(sysconf(Int32(_SC_LEVEL3_CACHE_SIZE)), 0)
+
+  /// Measures on all ranks at once; the triad's three arrays are larger than the third cache, and are given back.
   ///
   /// - Collective: all ranks.
   init(_ communicator: Communicator) throws {
     try communicator.barrier()
     let product = GEMMBenchmark.gigaflops(rows: 6304, columns: 3072, inner: 768, seconds: 0.3)
     try communicator.barrier()
-    // Three arrays of 39 MB: more than the caches hold.
-    let stream = KernelBenchmark.triadGigabytes(rows: 12608, width: 768, seconds: 0.1)
+    let stream = KernelBenchmark.triadGigabytes(bytesOfArray: max(Calibration.thirdCache, 39 << 20), seconds: 0.1)
     let sums = try communicator.allReduceSum([product, stream])
     (sgemm, triad) = (sums[0], sums[1])
   }
