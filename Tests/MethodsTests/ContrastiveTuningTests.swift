@@ -168,10 +168,13 @@ final class ContrastiveTuningTests: XCTestCase {
     (sizes.targetMomentum, sizes.encoderMomentum, sizes.eps) = (0.99, nil, 1e-5)
     (sizes.findsNeighbours, sizes.poolsClassToken) = (false, true)
     let settings = Self.tune.replacing("top_k: 3", with: "top_k: 3, lookup: false, pool: cls")
-    // BatchNorm over class tokens that lie close together loses digits, the more the further the weights have gone: at
-    // twice the rate the last steps differ by up to 1.2e-6 in single precision.
-    try follow(
-      try tuned("tune", "\(settings)\nema: {encoder: null}\nstages: [{name: tune, from: null, freeze: lower_half}]"),
-      sizes, firstTrained: 1, rate: 5e-4)
+    let run = try tuned(
+      "tune", "\(settings)\nema: {encoder: null}\nstages: [{name: tune, from: null, freeze: lower_half}]")
+    // BatchNorm over class tokens that lie close together loses digits: with weights as they are drawn, which let a class
+    // token see little of its image, losses differ by up to 1.6e-6 in single precision. So let it see more.
+    for parameter in run.arena.parameters where parameter.name.contains(".attn.") && parameter.shape.rank == 2 {
+      for i in 0..<parameter.value.count { parameter.value.pointer[i] *= 4 }
+    }
+    try follow(run, sizes, firstTrained: 1)
   }
 }
