@@ -54,22 +54,18 @@ public enum Matmul {
     }
   }
 
-  /// y = x wᵀ + bias, whose rows every thread then finishes while they are warm.
+  /// y = x wᵀ + bias.
   ///
   /// - Parameter engine: nil for that of the plan in use.
   /// - Shapes: x [R, K], weight [N, K], bias [N] -> y [R, N]
   package static func forward(
-    _ x: Tensor, _ weight: Tensor, bias: Tensor, into y: Tensor, engine: ProductEngine? = nil,
-    finish: (Range<Int>) -> Void = { _ in }
+    _ x: Tensor, _ weight: Tensor, bias: Tensor, into y: Tensor, engine: ProductEngine? = nil
   ) {
     let (r, k, n) = (x.shape.leading, x.shape.lastAxis, weight.shape.leading)
     check("forward", x, weight, y, weight.shape.lastAxis == k && y.shape.leading == r && y.shape.lastAxis == n)
     precondition(bias.count == n, "Matmul.forward: bias \(bias.shape) for weight \(weight.shape)")
     let weight = PreparedWeight(.forward, weight, engine: engine)
-    weight.overRows(r) { rows in
-      weight.multiply(x.pointer, rows: rows, into: y.pointer, bias: bias.pointer)
-      finish(rows)
-    }
+    weight.overRows(r) { weight.multiply(x.pointer, rows: $0, into: y.pointer, bias: bias.pointer) }
   }
 
   /// y = x wᵀ added to rows of y that every thread prepares first.

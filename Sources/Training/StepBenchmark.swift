@@ -118,17 +118,18 @@ struct Calibration {
   /// - Units: 10⁹ bytes a second, all ranks together.
   let triad: Double
 
-  /// Some virtual machines say the third cache of the whole host, of which a step's arrays then see only a part.
+  /// In bytes, 0 where unknown. Some virtual machines name that of the whole host.
   private static let thirdCache = max(sysconf(Int32(_SC_LEVEL3_CACHE_SIZE)), 0)
 
-  /// Measures on all ranks at once; the triad's three arrays are larger than the third cache, and are given back.
+  /// Measures on all ranks at once; each of the triad's arrays is as large as the third cache, over all ranks of a node.
   ///
   /// - Collective: all ranks.
   init(_ communicator: Communicator) throws {
     try communicator.barrier()
     let product = GEMMBenchmark.gigaflops(rows: 6304, columns: 3072, inner: 768, seconds: 0.3)
     try communicator.barrier()
-    let stream = KernelBenchmark.triadGigabytes(bytesOfArray: max(Calibration.thirdCache, 39 << 20), seconds: 0.1)
+    let share = Calibration.thirdCache / communicator.node.size
+    let stream = KernelBenchmark.triadGigabytes(bytesOfArray: max(share, 39 << 20), seconds: 0.1)
     let sums = try communicator.allReduceSum([product, stream])
     (sgemm, triad) = (sums[0], sums[1])
   }

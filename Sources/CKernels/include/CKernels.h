@@ -125,7 +125,7 @@ typedef struct {
   // x [inner, columns] -> panels of panel_columns, each [inner, panel_columns], zeros past the last column up to a
   // multiple of 16
   void (*pack_panels)(const float *x, long x_stride, float *y, long inner, long columns);
-  // x [columns, inner] -> the same panels of its transpose
+  // x [columns, inner] -> the same panels of its transpose, the last column again and again where zeros stand there
   void (*pack_panels_transposed)(const float *x, long x_stride, float *y, long inner, long columns);
   // x [inner, columns] -> blocks of panel_rows, each [inner, panel_rows], zeros past the last column
   void (*pack_blocks)(const float *x, long x_stride, float *y, long inner, long columns);
