@@ -16,7 +16,8 @@ public enum OpClass: Int, CaseIterable, Sendable {
 ///
 /// From `start` to `stop` every moment of the thread that called `start` counts to one class: that of the innermost
 /// `measure`, or `.other` outside of all. On other threads `measure` just runs its body, so an operation that is split
-/// over the team counts with the times of the thread that waits for the rest.
+/// over the team counts with the times of the calling thread. What that waits for the others at the end, whatever they
+/// still do, counts to the classes in proportion to the operation's own times.
 public enum OpClock {
   /// What was counted for one class.
   public struct Total: Equatable, Sendable {
@@ -67,6 +68,26 @@ public enum OpClock {
   /// Counts work whose time a `measure` around it takes.
   public static func count(_ op: OpClass, work: Int) {
     if isCounting { totals[op.rawValue].work += work }
+  }
+
+  /// The totals so far, for `wait`; nil on threads that do not count.
+  static func mark() -> [Total]? {
+    guard isCounting else { return nil }
+    enter(current)
+    return totals
+  }
+
+  /// Runs `body`, which waits for the team; its time counts to the classes that took time since `mark`, in proportion.
+  static func wait(since mark: [Total]?, _ body: () -> Void) {
+    guard isCounting, let mark else { return body() }
+    enter(current)
+    let start = since
+    body()
+    since = monotonicSeconds()
+    let spent = zip(totals, mark).map { $0.seconds - $1.seconds }
+    let all = spent.reduce(0, +)
+    guard all > 0 else { return totals[current.rawValue].seconds += since - start }
+    for (op, seconds) in spent.enumerated() { totals[op].seconds += (since - start) * seconds / all }
   }
 
   private static func enter(_ op: OpClass) {

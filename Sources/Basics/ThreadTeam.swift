@@ -46,9 +46,10 @@ public final class ThreadTeam: Sendable {
       unfinished.store(threads - 1, ordering: .relaxed)
       round.wrappingAdd(1, ordering: .sequentiallyConsistent)
       if sleepers.load(ordering: .sequentiallyConsistent) > 0 { bell.ring() }
+      let mark = OpClock.mark()
       body(0)
       var spins = 0
-      while unfinished.load(ordering: .acquiring) > 0 { waitBriefly(&spins) }
+      OpClock.wait(since: mark) { while unfinished.load(ordering: .acquiring) > 0 { waitBriefly(&spins) } }
       work.body = nil
     }
   }

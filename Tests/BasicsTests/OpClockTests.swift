@@ -1,5 +1,6 @@
 import Basics
 import Foundation
+import Synchronization
 import XCTest
 
 final class OpClockTests: XCTestCase {
@@ -34,6 +35,37 @@ final class OpClockTests: XCTestCase {
     XCTAssertLessThanOrEqual(sum, all + 1e-9)
     XCTAssertEqual(total(.attention, totals).work, 16)
     XCTAssertEqual(total(.linear, totals).work, 7)
+  }
+
+  func testWaitingForTheTeamCountsToTheClassesOfTheOperation() {
+    ThreadTeam.configure(threads: 2)
+    defer { ThreadTeam.configure(threads: 1) }
+    let isFinished = Atomic<Bool>(false)
+    var own = 0.0
+    OpClock.start()
+    OpClock.measure(.elementwise) { pass(seconds: 0.001) }
+    let before = monotonicSeconds()
+    OpClock.measure(.attention) {
+      ThreadTeam.shared.run { thread in
+        if thread == 0 {
+          let start = monotonicSeconds()
+          OpClock.measure(.linear) { pass(seconds: 0.003) }
+          own = monotonicSeconds() - start
+          isFinished.store(true, ordering: .releasing)
+        } else {
+          while !isFinished.load(ordering: .acquiring) {}
+          pass(seconds: 0.02)
+        }
+      }
+    }
+    let taken = monotonicSeconds() - before
+    let totals = OpClock.stop()
+    let (linear, attention) = (total(.linear, totals).seconds, total(.attention, totals).seconds)
+    // All but what starting and ending take is linear, and so is the wait.
+    XCTAssertGreaterThan(linear, own)
+    XCTAssertGreaterThanOrEqual(linear + attention, own + 0.02)
+    XCTAssertLessThanOrEqual(linear + attention, taken)
+    XCTAssertEqual(total(.optimiser, totals), OpClock.Total())
   }
 
   func testStartBeginsFromZeroAndNothingCountsAfterStop() {
