@@ -104,6 +104,14 @@ extension Kernels {
     body(&product)
   }
 
+  /// c = a bᵀ for a few rows of a, of which a product would leave most of its vectors empty.
+  ///
+  /// - Shapes: a [m, k], b [n, k], n at least 16 -> c [m, n]
+  package static func dots(_ a: Rows, _ b: Rows, into c: MutableRows, m: Int, n: Int, k: Int) {
+    precondition(n >= 16, "dots: \(n) rows")
+    table.pointee.dots(a.base, a.stride, b.base, b.stride, c.base, c.stride, m, n, k)
+  }
+
   /// y = xᵀ, each row of y filled up to a multiple of 16 by its last element.
   ///
   /// - Shapes: x [rows, width] -> y [width, rows], yStride at least rows rounded up to 16

@@ -15,6 +15,14 @@ extension Kernels {
     table.pointee.softmax_again(s, stride, scale, logSums, rows, width)
   }
 
+  /// Overwrites dp by scale * p * (dp - <p, dp>), row by row, on the calling thread.
+  package static func softmaxBackward(
+    _ p: UnsafePointer<Float>, overwriting dp: UnsafeMutablePointer<Float>, stride: Int, scale: Float, rows: Int,
+    width: Int
+  ) {
+    table.pointee.softmax_backward(p, dp, stride, scale, rows, width)
+  }
+
   /// The numerators exp(scale (s - maxima)) of a softmax over columns, in place, in whole vectors of 16 columns on the
   /// calling thread. `inverses` gets what they are to be multiplied by, `logSums` what lets the softmax be repeated.
   ///

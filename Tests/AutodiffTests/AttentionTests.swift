@@ -8,7 +8,7 @@ final class AttentionTests: XCTestCase {
   override func tearDown() { ThreadTeam.configure(threads: 1) }
 
   /// (images, tokens, heads, head width)
-  private let sizes = [(1, 1, 1, 1), (2, 5, 2, 3), (3, 17, 1, 8), (5, 4, 3, 5)]
+  private let sizes = [(1, 1, 1, 1), (2, 5, 2, 3), (3, 17, 1, 8), (1, 19, 2, 5), (5, 4, 3, 5)]
 
   /// Attention by its definition, in double.
   private func reference(_ x: Tensor, _ w: Parameter, _ b: Parameter, heads: Int) -> [Float] {

@@ -119,6 +119,25 @@ final class ProductKernelTests: XCTestCase {
     }
   }
 
+  func testDots() {
+    onEverySet { set in
+      for (m, n, k) in [(1, 16, 1), (2, 17, 21), (3, 50, 64), (1, 65, 32), (4, 31, 80)] {
+        let (a, b) = (tensor([m, k + 3], seed: 1), tensor([n, k + 2], seed: 2))
+        let c = Tensor(repeating: 9, [m, n + 1])
+        Kernels.dots(
+          .init(a.pointer, stride: k + 3), .init(b.pointer, stride: k + 2), into: .init(c.pointer, stride: n + 1), m: m,
+          n: n, k: k)
+        let (xs, ys) = (a.array, b.array)
+        func dot(_ i: Int, _ j: Int) -> Double {
+          (0..<k).reduce(0) { $0 + Double(xs[i * (k + 3) + $1]) * Double(ys[j * (k + 2) + $1]) }
+        }
+        // Nothing is written past the row.
+        let expected = (0..<m).flatMap { i in (0..<n).map { Float(dot(i, $0)) } + [Float(9)] }
+        expectClose(c.array, expected, relative: 1e-5, absolute: 3e-6, "\(set) \((m, n, k))")
+      }
+    }
+  }
+
   func testTranspose() {
     onEverySet { set in
       for rows in oddWidths {

@@ -11,7 +11,7 @@ final class SoftmaxKernelTests: XCTestCase {
     return (e.map { $0 / sum }, top + log(sum))
   }
 
-  func testSoftmaxTwice() {
+  func testSoftmaxTwiceAndBackward() {
     onEverySet { set in
       for width in oddWidths {
         let stride = width + 5
@@ -29,6 +29,17 @@ final class SoftmaxKernelTests: XCTestCase {
         let repeated = rows(again.array, stride).map { Array($0.prefix(width)) }
         expectClose(flat(repeated), flat(p), relative: 3e-6, absolute: 1e-7, "\(set) again \(width)")
 
+        let dp = tensor([4, stride], seed: 61)
+        let incoming = rows(dp.array, stride).map { Array($0.prefix(width)) }
+        Kernels.softmaxBackward(s.pointer, overwriting: dp.pointer, stride: stride, scale: 0.3, rows: 4, width: width)
+        let gradient = zip(p, incoming).map { p, d -> [Double] in
+          let mean = zip(p, d).reduce(0) { $0 + $1.0 * $1.1 }
+          return zip(p, d).map { 0.3 * $0 * ($1 - mean) }
+        }
+        expectClose(
+          flat(rows(dp.array, stride).map { Array($0.prefix(width)) }), flat(gradient), relative: 1e-5,
+          absolute: 1e-7, "\(set) backward \(width)")
+        XCTAssertEqual(dp.array[width], tensor([4, stride], seed: 61).array[width], "\(set) wrote past the row")
         XCTAssertEqual(
           s.array[width], tensor([4, stride], seed: 60, scale: 20).array[width], "\(set) wrote past the row")
       }

@@ -89,6 +89,8 @@ typedef struct {
   // softmax over scale * s, in place; log_sum [rows] gets the log of the row's sum of exponentials
   void (*softmax)(float *s, long stride, float scale, float *log_sum, long rows, long d);
   void (*softmax_again)(float *s, long stride, float scale, const float *log_sum, long rows, long d);
+  // dp becomes scale * p (dp - <p, dp>)
+  void (*softmax_backward)(const float *p, float *dp, long stride, float scale, long rows, long d);
   // over columns, in whole vectors: s becomes exp(scale (s - top)); `inverse` [columns] gets one over its column sums,
   // `log_sum` [columns] scale * top + their log
   void (*softmax_columns)(float *s, long stride, float scale, const float *top, float *inverse, float *log_sum,
@@ -117,6 +119,9 @@ typedef struct {
   void (*product_weighted)(const CKernelsProduct *p, const float *weight, float *sum, CKernelsAhead *ahead);
   // y [d, rows rounded up to 16] = x [rows, d] transposed, the last row again and again past it
   void (*transpose)(const float *x, long x_stride, float *y, long y_stride, long rows, long d);
+  // c [rows, n] = the products of rows of a with rows of b, both d long; n is at least 16
+  void (*dots)(const float *a, long a_stride, const float *b, long b_stride, float *c, long c_stride, long rows, long n,
+               long d);
   // large products, see panels.inc: rows of a block, columns of a panel, and packing both
   long panel_rows, panel_columns;
   // c [block's rows, columns] = block times the packed panels, added to c or to `row` [columns] if that is wanted
