@@ -96,8 +96,9 @@ public enum StepBenchmark {
       // Every step takes the same memory, so the calibrations' own arrays are left out.
       let memory = try world.communicator.allReduceSum([Versions.peakResidentMiB])[0]
       var record = BenchRecord(peakResidentMiB: memory)
+      let triad = Calibration.triad(world.communicator)
       for _ in 0..<options.steps {
-        record.calibrations.append(try Calibration(world.communicator))
+        record.calibrations.append(try Calibration(world.communicator, triad))
         try world.communicator.barrier()
         try record.measure { try bench.step() }
       }
@@ -121,16 +122,19 @@ struct Calibration {
   /// In bytes, 0 where unknown. Some virtual machines name that of the whole host.
   private static let thirdCache = max(sysconf(Int32(_SC_LEVEL3_CACHE_SIZE)), 0)
 
-  /// Measures on all ranks at once; each of the triad's arrays is as large as the third cache, over all ranks of a node.
+  /// A triad whose arrays are each as large as the third cache, over all ranks of a node.
+  static func triad(_ communicator: Communicator) -> KernelBenchmark.Triad {
+    .init(bytesOfArray: max(Calibration.thirdCache / communicator.node.size, 39 << 20))
+  }
+
+  /// Measures on all ranks at once.
   ///
   /// - Collective: all ranks.
-  init(_ communicator: Communicator) throws {
+  init(_ communicator: Communicator, _ triad: KernelBenchmark.Triad) throws {
     try communicator.barrier()
     let product = GEMMBenchmark.gigaflops(rows: 6304, columns: 3072, inner: 768, seconds: 0.3)
     try communicator.barrier()
-    let share = Calibration.thirdCache / communicator.node.size
-    let stream = KernelBenchmark.triadGigabytes(bytesOfArray: max(share, 39 << 20), seconds: 0.1)
-    let sums = try communicator.allReduceSum([product, stream])
-    (sgemm, triad) = (sums[0], sums[1])
+    let sums = try communicator.allReduceSum([product, triad.gigabytes(seconds: 0.1)])
+    (sgemm, self.triad) = (sums[0], sums[1])
   }
 }

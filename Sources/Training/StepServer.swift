@@ -63,7 +63,7 @@ struct StepServer {
       switch Command(code: try communicator.allReduceSum([own])[0]) {
       case .go(let steps): try train(steps)
       case .calibrate:
-        let speed = try Calibration(communicator)
+        let speed = try Calibration(communicator, Calibration.triad(communicator))
         answer([("sgemm_gflops", .double(speed.sgemm)), ("triad_gb_per_s", .double(speed.triad))])
       case .quit: return .done
       }
