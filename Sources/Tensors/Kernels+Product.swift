@@ -22,16 +22,27 @@ extension Kernels {
     }
   }
 
-  /// The rows that products fetch meanwhile, for the head after this one: they come from memory by the time it begins.
+  /// The rows that products fetch meanwhile, for what follows: they come from memory by the time it begins.
   package struct Ahead {
     var blocks: CKernelsAhead
 
-    /// Up to four blocks of as many rows of one width, spread over some products of as many rows; none fetches nothing.
+    /// For the head after this one: up to four blocks of as many rows of one width, spread over some products of as many
+    /// rows; none fetches nothing.
     package init(_ blocks: (Rows, Rows, Rows, Rows), count: Int, rows: Int, width: Int, products: Int) {
+      // A tile of 24 vectors takes a turn for each element of the sum.
+      self.init(
+        blocks, count: count, rows: rows, width: width, turns: max(1, products * rows * rows * width / (16 * 24)))
+    }
+
+    /// For the block of rows after this one: spread over `turns` of a product along its sums.
+    init(_ block: Rows, rows: Int, width: Int, turns: Int) {
+      self.init((block, block, block, block), count: 1, rows: rows, width: width, turns: turns)
+    }
+
+    private init(_ blocks: (Rows, Rows, Rows, Rows), count: Int, rows: Int, width: Int, turns: Int) {
       let (a, b, c, d) = blocks
-      // A tile of 24 vectors takes a step for each element of the sum, so a product has rows / 24 steps for every line
-      // of a block. Lines that are asked for faster than they come hold up the tile's own loads.
-      let step = (16 * 24 * count + products * rows - 1) / (products * rows)
+      // Lines that are asked for faster than they come hold up the product's own loads.
+      let step = (count * rows * width + turns - 1) / turns
       self.blocks = CKernelsAhead(
         block: (a.base, b.base, c.base, d.base), stride: (a.stride, b.stride, c.stride, d.stride), blocks: count,
         rows: rows, width: width, first: a.base, at: a.base, end: a.base + width, row: 0, index: 0,

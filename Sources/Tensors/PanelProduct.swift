@@ -87,7 +87,7 @@ enum PanelProduct {
         let next = min(row + count, rows.upperBound - 1)
         var block = CKernelsPanelBlock(
           values: a.at(row, step), row: a.stride, rows: count, packed: 0, next: a.at(next, step), next_row: a.stride,
-          next_rows: min(blockRows, rows.upperBound - next))
+          next_rows: min(blockRows, rows.upperBound - next), ahead: nil)
         if isCopied || count < blockRows {
           Kernels.table.pointee.copy_block(block.values, a.stride, scratch, depth + 16, count, depth)
           (block.values, block.row) = (UnsafePointer(scratch), depth + 16)
@@ -98,16 +98,28 @@ enum PanelProduct {
 
     /// c [rows, n] = packed blocks of rows, `depth` floats for each row, times the slab.
     func multiply(
-      blocks: UnsafePointer<Float>, rows: Int, into c: UnsafeMutablePointer<Float>, stride: Int
+      blocks: UnsafePointer<Float>, rows: Int, into c: UnsafeMutablePointer<Float>, stride: Int,
+      ahead: inout Kernels.Ahead
     ) {
       let (blockRows, depth) = (Kernels.table.pointee.panel_rows, inner.count)
-      for row in Swift.stride(from: 0, to: rows, by: blockRows) {
-        let next = row + blockRows < rows ? row + blockRows : 0
-        var block = CKernelsPanelBlock(
-          values: blocks + row * depth, row: 1, rows: min(blockRows, rows - row), packed: 1,
-          next: blocks + next * depth, next_row: depth, next_rows: blockRows)
-        multiply(&block, into: c + row * stride, stride: stride)
+      withUnsafeMutablePointer(to: &ahead.blocks) { ahead in
+        for row in Swift.stride(from: 0, to: rows, by: blockRows) {
+          let values = blocks + row * depth
+          var block = CKernelsPanelBlock(
+            values: values, row: 1, rows: min(blockRows, rows - row), packed: 1, next: values, next_row: 0,
+            next_rows: 0, ahead: ahead)
+          multiply(&block, into: c + row * stride, stride: stride)
+        }
       }
+    }
+
+    /// The turns that products of packed rows with this slab take along their sums, two of its steps each.
+    func turns(rows: Int) -> Int {
+      let table = Kernels.table.pointee
+      let tiles =
+        ((rows + table.panel_rows - 1) / table.panel_rows)
+        * ((columns.count + table.panel_columns - 1) / table.panel_columns)
+      return max(1, tiles * (inner.count / 2))
     }
 
     private func multiply(

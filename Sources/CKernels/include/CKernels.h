@@ -15,15 +15,26 @@ typedef struct {
   float lr, beta1, beta2, eps, weight_decay, bias_correction1, bias_correction2, gradient_scale;
 } CKernelsAdamW;
 
+// What products fetch into the second cache meanwhile, `step` floats on with every turn along their sums: up to four
+// blocks of `rows` rows. `first` begins the row that is being fetched, `row` and `index` say which; `step` becomes 0
+// when all has been asked for. Every pointer must be valid; nothing is read.
+typedef struct {
+  const float *_Nonnull block[4];
+  long stride[4], blocks, rows, width;
+  const float *first, *at, *end;
+  long row, index, step;
+} CKernelsAhead;
+
 // A few rows of the left operand: element (i, k) stands at i * row + k, or at i + k * panel_rows where pack_blocks
-// wrote them. `values` must be readable for all panel_rows rows, whatever stands in those past `rows`. The rows of the
-// next block are fetched meanwhile.
+// wrote them. `values` must be readable for all panel_rows rows, whatever stands in those past `rows`. Meanwhile the
+// rows of the next block are fetched; blocks in one run need no such help, and what `ahead` says is fetched instead.
 typedef struct {
   const float *values;
   long row, rows;
   int packed;
   const float *next;
   long next_row, next_rows;
+  CKernelsAhead *_Nullable ahead;
 } CKernelsPanelBlock;
 
 // One product of a head of attention: c [rows, columns] = a b, or that of a turned where it is said. Element (i, k) of
@@ -37,16 +48,6 @@ typedef struct {
   float *c;
   long c_stride, rows, columns, inner;
 } CKernelsProduct;
-
-// What products fetch into the second cache meanwhile, `step` floats on with every step along their sums: up to four
-// blocks of `rows` rows. `first` begins the row that is being fetched, `row` and `index` say which; `step` becomes 0
-// when all has been asked for. Every pointer must be valid; nothing is read.
-typedef struct {
-  const float *_Nonnull block[4];
-  long stride[4], blocks, rows, width;
-  const float *first, *at, *end;
-  long row, index, step;
-} CKernelsAhead;
 
 typedef struct {
   // elementwise
