@@ -10,12 +10,10 @@ import Glibc
 ///
 /// - Source: Goto and van de Geijn, Anatomy of high-performance matrix multiplication, ACM TOMS 34 (2008).
 enum PanelProduct {
-  /// Blocks of a transposed left operand that are packed together.
-  static let blocksTogether = 12
   /// Rows this many floats apart, or a multiple of it, share their places in the L1 cache.
   private static let pageFloats = 1024
   /// Floats of a slab: a little over half of the L2 cache, since blocks and results pass through it too.
-  private static let slabFloats = max(32 << 10, sysconf(Int32(_SC_LEVEL2_CACHE_SIZE)) * 9 / 16 / 4)
+  static let slabFloats = max(32 << 10, sysconf(Int32(_SC_LEVEL2_CACHE_SIZE)) * 9 / 16 / 4)
 
   /// An operand inside memory, row-major as stored, or the transpose of that.
   struct Operand {
@@ -28,19 +26,23 @@ enum PanelProduct {
     }
   }
 
-  /// How a right operand [k, n] is cut into slabs of equal size.
+  /// How an operand [k, n] that is packed into panels, or into blocks, is cut into slabs of equal size.
   struct Cut {
     let n, k: Int
-    /// The most columns of a slab, whole panels, and the most steps along the sum.
+    /// The most columns of a slab, a multiple of `unit`, and the most steps along the sum.
     let columns, inner: Int
 
-    /// - Parameter longest: steps along the sum of one slab, at most.
-    init(n: Int, k: Int, longest: Int) {
-      precondition(k > 0 && n > 0, "PanelProduct: a right operand of \(k) x \(n)")
+    /// - Parameters:
+    ///   - longest: steps along the sum of one slab, at most.
+    ///   - unit: columns of a panel or block.
+    init(
+      n: Int, k: Int, longest: Int, unit: Int = Kernels.table.pointee.panel_columns,
+      slabFloats: Int = PanelProduct.slabFloats
+    ) {
+      precondition(k > 0 && n > 0, "PanelProduct: an operand of \(k) x \(n)")
       (self.n, self.k) = (n, k)
-      let panel = Kernels.table.pointee.panel_columns
       inner = evenPart(of: k, atMost: longest)
-      columns = evenPart(of: n, atMost: max(1, slabFloats / inner / panel) * panel).roundedUp(to: panel)
+      columns = evenPart(of: n, atMost: max(1, slabFloats / inner / unit) * unit).roundedUp(to: unit)
     }
 
     var columnBlocks: Int { (n + columns - 1) / columns }

@@ -72,6 +72,33 @@ final class MatmulTests: XCTestCase {
     }
   }
 
+  /// One, two and many slabs a step, the left operand packed for all threads and the right one.
+  func testSlabScheduleHasTheSameBitsForEverySlab() {
+    onEverySet { set in
+      for (m, n) in [(70, 130), (130, 70), (64, 192), (200, 200)] {
+        let k = 801
+        let (a, b) = (tensor([k, m], seed: 6), tensor([k, n], seed: 7))
+        let (x, y) = (a.array, b.array)
+        let expected = reference(m, n, k) { x[$2 * m + $0] * y[$2 * n + $1] }
+        var first: [Float]?
+        for (slabFloats, threads) in [
+          (1 << 20, 1), (1 << 20, 3), (1 << 14, 1), (1 << 14, 2), (1 << 10, 1), (1 << 10, 4),
+        ] {
+          ThreadTeam.configure(threads: threads)
+          let c = Tensor(uninitialized: [m, n])
+          let schedule = SlabSchedule(
+            a.pointer, m, b.pointer, n, into: c.pointer, stride: n, m: m, n: n, k: k, accumulate: false,
+            threads: threads, slabFloats: slabFloats)
+          Team.run { schedule.work() }
+          let how = "[\(m), \(n)] \(set), slabs of \(slabFloats), \(threads) threads"
+          XCTAssertTrue(c.array == first ?? c.array, how)
+          first = c.array
+          expectClose(c.array, expected, relative: 1e-5, absolute: rounding(k), how)
+        }
+      }
+    }
+  }
+
   /// Sizes with few rows, few columns and many of both; several slabs in both directions, edges in all of them.
   func testNativeProductsHaveTheSameBitsForEveryNumberOfThreads() throws {
     try ProductEngine.use(.native)
