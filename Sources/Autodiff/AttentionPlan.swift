@@ -64,15 +64,6 @@ struct AttentionPlan {
     }
   }
 
-  /// The gradient of the input of `project`, on the calling thread.
-  ///
-  /// - Shapes: dqkv [n, N, 3 D]; weight of the data gradient -> dx [n, N, D]
-  func inputGradient(_ dqkv: Tensor, _ weight: PreparedWeight, into dx: Tensor) {
-    OpClock.measure(.linear) {
-      weight.multiply(dqkv.pointer, rows: 0..<dx.shape.leading, into: dx.pointer)
-    }
-  }
-
   /// A few images at a time with the place of their qkv: their rows of `saved`, or scratch of the calling thread.
   private func overGroups(of range: Range<Int>, in saved: Tensor?, _ body: (Range<Int>, Tensor) -> Void) {
     let place = saved ?? Tensor(uninitialized: [min(group, images), tokens, 3 * width])
@@ -170,20 +161,20 @@ struct AttentionPlan {
   func backward(
     _ dy: Tensor, overwriting saved: Tensor?, logSums: Tensor, biasGradient: Tensor?, summing totals: [Tensor] = [],
     fill: (_ part: Range<Int>, _ qkv: Tensor) -> Void,
-    finish: (_ part: Range<Int>, _ dqkv: Tensor, _ sums: [UnsafeMutablePointer<Float>]) -> Void
+    finish: (_ part: Range<Int>, _ dqkv: Tensor, _ sums: [UnsafeMutablePointer<Float>]) -> Void = { _, _, _ in }
   ) {
     let bias = biasGradient ?? Tensor(uninitialized: [3 * width])
     // Large sums are kept for few pieces.
     let grain = totals.isEmpty ? grain : max(grain, images / 8)
-    Team.splitSumming(images, grain: grain, into: totals + [bias]) { range, sums in
+    Team.splitSumming(images, grain: grain, into: totals + [bias]) { range, end, sums in
       let scratch = AttentionScratch(self)
       let biasSums = sums[totals.count]
       overGroups(of: range, in: saved) { part, qkv in
         fill(part, qkv)
         for (place, image) in part.enumerated() {
           let (own, ownDY) = (qkv.pointer + place * tokens * 3 * width, dy.pointer + image * tokens * width)
-          // Pieces may be single images, and the next one of kept qkv is mostly this thread's too.
-          let isFollowed = saved == nil ? place + 1 < part.count : image + 1 < images
+          // Pieces may be single images.
+          let isFollowed = saved == nil ? place + 1 < part.count : image + 1 < end
           let next = isFollowed ? Image(qkv: own, joined: ownDY).next(in: self) : nil
           backwardImage(
             ownDY, next: next, scratch, logSums: logSums.pointer + image * heads * tokens, overwriting: own)

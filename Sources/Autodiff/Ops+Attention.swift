@@ -5,7 +5,7 @@ import Tensors
 ///
 /// Every thread takes a few images at a time through the qkv product and attention, so that both stay in cache; the
 /// scores of a head never leave it. Backward computes the probabilities again and overwrites the saved qkv by its
-/// gradient.
+/// gradient; what follows from that are products of all images, since a product of few rows pushes the scores out.
 /// - Shapes: x [B, N, D]; qkvWeight [3 D, D], qkvBias [3 D] (which, head, element) -> [B, N, D]
 /// - Gradient: to x and both parameters; that of the key bias is exactly 0, as it is mathematically.
 /// - Parameter keepsQKV: false to run the qkv product again in backward, group by group: the same bits.
@@ -37,11 +37,11 @@ public func selfAttention(
     OpClock.count(.elementwise, work: plan.qkvShape.count)  // the bias gradient
     if needsInput { OpClock.count(.linear, work: plan.qkvFlops) }
     let weight = saved == nil ? prepared(.forward) : nil
-    let gradientWeight = needsInput ? prepared(.dataGradient) : nil
     plan.backward(dy, overwriting: qkv, logSums: logSums, biasGradient: qkvBias.wantedGradient) { part, qkv in
       if let weight { plan.project(input, weight, qkvBias.value, part, into: qkv) }
-    } finish: { part, dqkv, _ in
-      if let dx, let gradientWeight { plan.inputGradient(dqkv, gradientWeight, into: dx.rows(part)) }
+    }
+    if let dx {
+      OpClock.measure(.linear) { Matmul.dataGradient(qkv, qkvWeight.matrix, into: dx) }
     }
     if !qkvWeight.isFrozen {
       OpClock.measure(.linear, work: plan.qkvFlops) {

@@ -55,11 +55,21 @@ package enum Team {
     _ rows: Int, grain: Int = 1, into totals: [Tensor],
     _ body: (_ range: Range<Int>, _ sums: [UnsafeMutablePointer<Float>]) -> Void
   ) {
+    splitSumming(rows, grain: grain, into: totals) { range, _, sums in body(range, sums) }
+  }
+
+  /// The same; `body` also gets where the rows end that this thread has taken, this piece and those after it. Results
+  /// must not depend on it.
+  package static func splitSumming(
+    _ rows: Int, grain: Int = 1, into totals: [Tensor],
+    _ body: (_ range: Range<Int>, _ end: Int, _ sums: [UnsafeMutablePointer<Float>]) -> Void
+  ) {
     let widths = totals.map { $0.count.roundedUp(to: 16) }
     let width = max(widths.reduce(0, +), 1)
     let pieces = min((rows + grain - 1) / grain, pieces)
     let scratch = Tensor(uninitialized: [pieces, width])
     split(pieces) { range in
+      let end = blockRange(count: rows, part: range.upperBound - 1, of: pieces).upperBound
       for piece in range {
         var place = scratch.pointer + piece * width
         place.update(repeating: 0, count: width)
@@ -68,7 +78,7 @@ package enum Team {
           sums.append(place)
           place += width
         }
-        body(blockRange(count: rows, part: piece, of: pieces), sums)
+        body(blockRange(count: rows, part: piece, of: pieces), end, sums)
       }
     }
     for piece in 0..<pieces {
