@@ -91,33 +91,29 @@ static inline void cmpi_add(float *sum, const float *a, const float *b, int64_t 
   for (; i < count; i++) sum[i] = a[i] + b[i];
 }
 
-// Every array of `to` gets the sum of the arrays of `from`, added in their order, in [start, end). An array may stand
-// in both: a line is read from all before it is written to any, so each passes through main memory once. Lines are
-// fetched 4 KiB ahead and at once for writing, so that a line changes its core once; older processors ignore that.
-__attribute__((target("prfchw"))) static inline void cmpi_add_arrays(
-    float *const *to, int64_t targets, float *const *from, int64_t terms, int64_t start, int64_t end) {
-  enum { ahead = 64 * cmpi_line };
+// to[i] = the sum of the arrays of `from`, added in their order, in [start, end). `to` may be one of them: a line is read
+// from all before it is written. Lines are fetched 4 KiB ahead, of many arrays 1 KiB: their equal places fall into the
+// same sets of the first cache.
+static inline void cmpi_add_arrays(float *to, float *const *from, int64_t terms, int64_t start, int64_t end) {
+  const int64_t ahead = (terms > 4 ? 16 : 64) * cmpi_line;
   int64_t i = start;
   for (; i + cmpi_line <= end; i += cmpi_line) {
     const float *line = from[0] + i;
-    __builtin_prefetch(line + ahead, 1, 3);
+    __builtin_prefetch(line + ahead, 0, 3);
     cmpi_four a = *(const cmpi_four *)line, b = *(const cmpi_four *)(line + 4);
     cmpi_four c = *(const cmpi_four *)(line + 8), d = *(const cmpi_four *)(line + 12);
     for (int64_t term = 1; term < terms; term++) {
       line = from[term] + i;
-      __builtin_prefetch(line + ahead, 1, 3);
+      __builtin_prefetch(line + ahead, 0, 3);
       a += *(const cmpi_four *)line, b += *(const cmpi_four *)(line + 4);
       c += *(const cmpi_four *)(line + 8), d += *(const cmpi_four *)(line + 12);
     }
-    for (int64_t target = 0; target < targets; target++) {
-      float *sum = to[target] + i;
-      *(cmpi_four *)sum = a, *(cmpi_four *)(sum + 4) = b;
-      *(cmpi_four *)(sum + 8) = c, *(cmpi_four *)(sum + 12) = d;
-    }
+    *(cmpi_four *)(to + i) = a, *(cmpi_four *)(to + i + 4) = b;
+    *(cmpi_four *)(to + i + 8) = c, *(cmpi_four *)(to + i + 12) = d;
   }
   for (; i < end; i++) {
     float sum = from[0][i];
     for (int64_t term = 1; term < terms; term++) sum += from[term][i];
-    for (int64_t target = 0; target < targets; target++) to[target][i] = sum;
+    to[i] = sum;
   }
 }

@@ -18,8 +18,11 @@ public final class ParameterArena: @unchecked Sendable {
   public let trainable: [Parameter]
   /// The weights of all parameters, flat.
   public let weights: Tensor
-  /// The gradients of the trainable parameters, in the layout of `weights`.
+  /// The gradients of the trainable parameters, to which backward adds, in the layout of `weights`.
   public private(set) var gradients: Tensor
+  /// The gradients after they were summed over the ranks, to be read only: `gradients` itself, or memory that ranks
+  /// share.
+  public private(set) var reducedGradients: Tensor
   private let ranges: [Range<Int>]
   private let places: [String: Int]
 
@@ -39,14 +42,17 @@ public final class ParameterArena: @unchecked Sendable {
     places = Dictionary(uniqueKeysWithValues: parameters.enumerated().map { ($1.name, $0) })
     weights = Self.block(end)
     gradients = Self.block(trainableEnd)
+    reducedGradients = gradients
     bind()
   }
 
   /// Moves the gradients into other memory: one that ranks share. Call it before the first backward pass.
   /// - Parameters:
   ///   - storage: room for `trainableCount` floats, all zero; what the gradients held before is lost.
-  public func placeGradients(in storage: Storage) {
+  ///   - reduced: where their sums over the ranks will stand.
+  public func placeGradients(in storage: Storage, reduced: Storage) {
     gradients = Tensor(storage: storage, offset: 0, shape: [trainableCount])
+    reducedGradients = Tensor(storage: reduced, offset: 0, shape: [gradients.count])
     bind()
   }
 
@@ -94,7 +100,7 @@ public final class ParameterArena: @unchecked Sendable {
       storage: block.storage, offset: block.offset + ranges[index].lowerBound, shape: parameters[index].shape)
   }
 
-  /// Sets every gradient to 0. Call before the first micro-batch of a step.
+  /// Sets every gradient to 0. Gradients that ranks share are zeroed by `GradientBuckets`.
   public func zeroGradients() {
     OpClock.measure(.optimiser, work: trainableCount) { gradients.fill(0) }
   }

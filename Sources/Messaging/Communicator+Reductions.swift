@@ -94,24 +94,6 @@ extension Communicator {
     return submit(.windowSum(p, count: n))
   }
 
-  /// Begins to replace each value of a part of `memory` by its sum over all ranks, and returns at once.
-  ///
-  /// The sums are those of the same values anywhere else, bit for bit; they need no copies while the window stays open
-  /// that was open when the memory was made. The values may not be touched, here and on the other ranks, until the
-  /// request's `wait()` has returned.
-  /// - Parameters:
-  ///   - range: within `0..<memory.count`.
-  /// - Collective: all ranks, with memory made by the same call and the same `range`.
-  public func startAllReduceSum(_ memory: NodeMemory, _ range: Range<Int>) -> Request {
-    precondition(
-      range.lowerBound >= 0 && range.upperBound <= memory.count,
-      "all-reduce of \(range) in a memory of \(memory.count) values")
-    guard allReduceRoute == .window, size > 1, !range.isEmpty else {
-      return startAllReduceSum(memory.floats + range.lowerBound, range.count)
-    }
-    return submit(.nodeSum(memory, range))
-  }
-
   private func reduce(_ p: UnsafeMutableRawPointer, _ n: Int, _ element: Element, _ how: Reduction) -> Request {
     precondition(n >= 0, "all-reduce of \(n) values")
     // An empty reduction is not sent: `n` is the same on all ranks, so all of them skip it.

@@ -93,13 +93,15 @@ final class MPISession {
       try openedWindow.add(values, count: count, chunkBytes: chunkBytes)
     case .nodeSum(let memory, let range):
       try openedWindow.add(memory, range, chunkBytes: chunkBytes)
+    case .nodeReuse(let memory, let releases):
+      try openedWindow.waitForReaders(of: memory, releases: releases)
     case .openWindow(let ranksPerWindow, let pieceFloats, let result):
       try openWindow(ranksPerWindow, pieceFloats, result)
     case .closeWindow:
       windowSum?.close()
       windowSum = nil
-    case .shareMemory(let count, let result):
-      result.outcome = try openedWindow.share(count: count, world: communicator)
+    case .shareMemory(let parts, let result):
+      result.outcome = try openedWindow.share(parts: parts, world: communicator)
     case .broadcast(let start, let bytes, let root):
       try broadcast(start, bytes: bytes, root: root, chunk: chunkBytes)
     case .gather(let bytes, let root, let result):

@@ -36,9 +36,11 @@ enum Operation {
   case windowSum(UnsafeMutablePointer<Float>, count: Int)
   /// The same with floats that the ranks of a node reach, where they lie.
   case nodeSum(NodeMemory, Range<Int>)
+  /// Ends when the ranks of a node have read the sums of such floats.
+  case nodeReuse(NodeMemory, releases: Int)
   case openWindow(ranksPerWindow: Int?, pieceFloats: Int?, WindowResult)
   case closeWindow
-  case shareMemory(count: Int, NodeMemoryResult)
+  case shareMemory(parts: [Range<Int>], NodeMemoryResult)
   /// The ranks of each node, or of parts of it that are pretended to be nodes.
   case groupNodes(ranksPerNode: Int?, NodeGroupResult)
   /// Memory that the ranks of a node share, one block for each node.
@@ -69,7 +71,7 @@ enum Operation {
     case .broadcast: .broadcast
     case .gather, .allGather, .nodeGather: .gather
     case .exchange, .allToAll: .exchange
-    case .barrier, .nodeBarrier: .barrier
+    case .barrier, .nodeBarrier, .nodeReuse: .barrier
     case .task: .task
     case .start: .start
     case .finish: .finish

@@ -9,16 +9,24 @@ import Glibc
 /// by memory kills whoever touches it later. The object has no name any more when `open` returns, so nothing is left
 /// behind however the job ends.
 struct SharedMemory: @unchecked Sendable {
-  private static let pageBytes = 4096
+  static let pageBytes = 4096
   private static let nameBytes = 64
   /// A limit on the size of files must be an error of the call, not a signal that ends the process.
   private static let limitIsAnError: Void = { _ = signal(SIGXFSZ, SIG_IGN) }()
 
   let base: UnsafeMutableRawPointer
   let bytes: Int
+  /// Held open for further mappings; -1 for memory that nobody shares.
+  private let file: Int32
 
   /// `bytes` and what is missing to whole pages.
   static func wholePages(_ bytes: Int) -> Int { (bytes + pageBytes - 1) / pageBytes * pageBytes }
+
+  private init(base: UnsafeMutableRawPointer, bytes: Int, file: Int32 = -1) {
+    self.base = base
+    self.bytes = bytes
+    self.file = file
+  }
 
   /// Maps `bytesPerRank` zeros for each rank of `group`, each part on the memory node of its rank.
   /// - Parameters:
@@ -51,11 +59,13 @@ struct SharedMemory: @unchecked Sendable {
       base = mmap(nil, bytesPerRank * ranks, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0)
       if base == MAP_FAILED { fault = errno }
     }
-    if file >= 0 { close(file) }
     try MPISession.check(MPI_Barrier(group), "MPI_Barrier", place)
     if rank == 0 { shm_unlink(name) }
-    guard fault == 0, let base else { return .failure(SystemFault(number: fault)) }
-    return .success(SharedMemory(base: base, bytes: bytesPerRank * ranks))
+    guard fault == 0, let base else {
+      if file >= 0 { close(file) }
+      return .failure(SystemFault(number: fault))
+    }
+    return .success(SharedMemory(base: base, bytes: bytesPerRank * ranks, file: file))
   }
 
   /// Maps zeros for this rank alone, on large pages where the system has them.
@@ -67,7 +77,30 @@ struct SharedMemory: @unchecked Sendable {
     return .success(SharedMemory(base: base, bytes: whole))
   }
 
-  func unmap() { munmap(base, bytes) }
+  func unmap() {
+    munmap(base, bytes)
+    if file >= 0 { close(file) }
+  }
+
+  /// Maps parts of this memory a second time, one behind the other, to be read.
+  /// - Parameters:
+  ///   - parts: bytes of this memory, whole pages each.
+  func view(of parts: [Range<Int>]) -> Result<SharedMemory, SystemFault> {
+    let total = max(parts.reduce(0) { $0 + $1.count }, Self.pageBytes)
+    let base = mmap(nil, total, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)
+    guard let base, base != MAP_FAILED else { return .failure(SystemFault(number: errno)) }
+    var start = 0
+    for part in parts where !part.isEmpty {
+      let mapped = mmap(base + start, part.count, PROT_READ, MAP_SHARED | MAP_FIXED, file, part.lowerBound)
+      guard mapped != MAP_FAILED else {
+        let fault = SystemFault(number: errno)
+        munmap(base, total)
+        return .failure(fault)
+      }
+      start += part.count
+    }
+    return .success(SharedMemory(base: base, bytes: total))
+  }
 
   /// What helps where sums have no room.
   static let sumsByMPI = "set runtime.comm.allreduce=mpi"
@@ -83,6 +116,17 @@ struct SharedMemory: @unchecked Sendable {
       ranks.isWorthwhile
       ? try open(bytesPerRank: bytesPerRank, group: ranks.group, rank: ranks.rank, ranks: ranks.count, place: place)
       : alone(bytes: bytesPerRank)
+    return try everywhere(opened, bytes: bytesPerRank * ranks.count, world: world, place: place, remedy: remedy)
+  }
+
+  /// What every rank has got, or nothing on any of them.
+  /// - Parameters:
+  ///   - bytes: what a message names.
+  /// - Collective: all ranks of `world`.
+  static func everywhere(
+    _ opened: Result<SharedMemory, SystemFault>, bytes: Int, world: MPI_Comm, place: String,
+    remedy: String = sumsByMPI
+  ) throws(Failure) -> SharedMemoryOutcome {
     let memory = try? opened.get()
     var everywhere: Int32 = memory == nil ? 0 : 1
     try MPISession.check(
@@ -90,7 +134,7 @@ struct SharedMemory: @unchecked Sendable {
     if everywhere == 1, let memory { return .open(memory) }
     memory?.unmap()
     if case .failure(let fault) = opened {
-      return .refused(.sharedMemory(bytes: bytesPerRank * ranks.count, fault, remedy: remedy))
+      return .refused(.sharedMemory(bytes: bytes, fault, remedy: remedy))
     }
     return .refused(nil)
   }

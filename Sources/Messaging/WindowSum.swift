@@ -9,7 +9,8 @@ import Glibc
 /// rank order, over several nodes the lanes of one share then call `MPI_Allreduce` on it, and everybody takes the sums
 /// from the window. Only pieces that stay in the cache are on their way at a time, so that an array passes through
 /// main memory once. All cores of a node and all lanes across nodes work at the same time; one leader a node would
-/// leave the others idle. Arrays that lie in a `NodeMemory` need no copies: lanes read and write them in place.
+/// leave the others idle. Arrays that lie in a `NodeMemory` need no copies: lanes add them where they lie, and the sums
+/// are read where they were added.
 ///
 /// One rank adds each value, in rank order: the sums repeat bit for bit and are the same on all ranks. With two ranks
 /// on one node they are those of `MPI_Allreduce`.
@@ -58,16 +59,24 @@ final class WindowSum {
     }
   }
 
-  /// Makes memory for `count` floats of each rank whose sums need no copies, on every rank or on none.
+  /// Makes memory for floats of each rank whose sums need no copies, on every rank or on none.
   /// - Throws: what the MPI library reported.
   /// - Collective: all ranks of `world`, which is the one that the window was opened with.
-  func share(count: Int, world: MPI_Comm) throws(Failure) -> NodeMemoryOutcome {
-    switch try SharedMemory.openEverywhere(
-      bytesPerRank: NodeMemory.bytesPerRank(count: count), world: world, ranks, place: place)
-    {
-    case .open(let memory):
-      return .open(NodeMemory(memory, count: count, rank: ranks.rank, ranks: ranks.count, window: self))
+  func share(parts: [Range<Int>], world: MPI_Comm) throws(Failure) -> NodeMemoryOutcome {
+    let count = parts.map(\.upperBound).max() ?? 0
+    let bytes = NodeMemory.bytesPerRank(count: count)
+    let memory: SharedMemory
+    switch try SharedMemory.openEverywhere(bytesPerRank: bytes, world: world, ranks, place: place) {
+    case .open(let opened): memory = opened
     case .refused(let failure): return .refused(failure)
+    }
+    let shares = SumShares(parts: parts, lanes: window.lanes)
+    let mapped = memory.view(of: NodeMemory.view(of: shares, count: count))
+    switch try SharedMemory.everywhere(mapped, bytes: bytes, world: world, place: place) {
+    case .open(let view): return .open(NodeMemory(memory, view, count: count, shares, rank: ranks.rank, self))
+    case .refused(let failure):
+      memory.unmap()
+      return .refused(failure)
     }
   }
 
@@ -119,29 +128,20 @@ final class WindowSum {
     passed += pieces
   }
 
-  /// Replaces each value of a part of `memory` by its sum over all ranks, and returns when that is so here.
+  /// Sums a part of `memory` over all ranks, and returns when all of `memory.sums` in it are there.
   ///
-  /// Every lane adds its share where it lies and writes the sums to every rank of its node: each value is read once
-  /// and written once. The counters rise as for an array of one piece, which needs no slots.
+  /// Every lane adds its share over its own floats. The counters rise as for an array of one piece, which needs no
+  /// slots.
   /// - Throws: what the MPI library reported.
   /// - Collective: all ranks, with the same `range`.
   func add(_ memory: NodeMemory, _ range: Range<Int>, chunkBytes: Int) throws(Failure) {
-    guard memory.window === self else {
-      // Another window's ranks share it; so it is on all ranks.
-      return try add(memory.floats + range.lowerBound, count: range.count, chunkBytes: chunkBytes)
-    }
+    try requireOwn(memory)
     report(.filled, passed + 1)
     try wait(for: .filled, of: 0..<ranks.count, toReach: passed + 1)
     if addsAShare {
-      let cut = WindowCut(count: range.count, lanes: window.lanes, pieceFloats: window.pieceFloats)
-      let inRange = cut.share(of: ranks.rank)
-      let share = range.lowerBound + inRange.lowerBound..<range.lowerBound + inRange.upperBound
-      if let lane = ranks.lane {
-        if ranks.count > 1 { memory.add(to: ranks.rank..<ranks.rank + 1, from: 0..<ranks.count, share) }
-        try addAcrossNodes(share, memory.floats, lane, chunk: max(1, chunkBytes / 4))
-        if ranks.count > 1 { memory.add(to: 0..<ranks.count, from: ranks.rank..<ranks.rank + 1, share) }
-      } else {
-        memory.add(to: 0..<ranks.count, from: 0..<ranks.count, share)
+      for share in memory.shares.elements(of: ranks.rank, in: range) {
+        if ranks.count > 1 { memory.add(share) }
+        if let lane = ranks.lane { try addAcrossNodes(share, memory.floats, lane, chunk: max(1, chunkBytes / 4)) }
       }
       report(.added, passed + 1)
       report(.returned, passed + 1)
@@ -149,6 +149,22 @@ final class WindowSum {
     try wait(for: .returned, of: 0..<window.lanes, toReach: passed + 1)
     report(.taken, passed + 1)
     passed += 1
+  }
+
+  /// Returns when every rank of the node has released the sums of `memory` so often.
+  /// - Throws: what the MPI library reported.
+  /// - Collective: the ranks of each node.
+  func waitForReaders(of memory: NodeMemory, releases: Int) throws(Failure) {
+    try requireOwn(memory)
+    for other in 0..<ranks.count where other != ranks.rank {
+      try wait(for: memory.counter(of: other), toReach: releases)
+    }
+  }
+
+  private func requireOwn(_ memory: NodeMemory) throws(Failure) {
+    guard memory.window === self else {
+      throw Failure(.internalError, "a sum in memory of a window that was closed", at: place)
+    }
   }
 
   private var addsAShare: Bool { ranks.rank < window.lanes }
@@ -234,28 +250,32 @@ final class WindowSum {
   }
 
   /// Waits for all of `others`; this rank's own counters are in order by themselves.
+  private func wait(for counter: NodeWindow.Counter, of others: Range<Int>, toReach value: Int) throws(Failure) {
+    for other in others where other != ranks.rank {
+      try wait(for: window.counter(counter, of: other), toReach: value)
+    }
+  }
+
+  /// Waits until the counter of another rank has come to `value`.
   ///
   /// It spins briefly, then lets others have the core, then sleeps: the cores belong to the compute threads. A rank
   /// that never comes is the watchdog's business, which ends the process whatever this thread does.
-  private func wait(for counter: NodeWindow.Counter, of others: Range<Int>, toReach value: Int) throws(Failure) {
-    for other in others where other != ranks.rank {
-      let word = window.counter(counter, of: other)
-      var turn = 0
-      while cmpi_shared_load(word) < Int64(value) {
-        turn += 1
-        if turn <= Self.spins {
-          cmpi_pause()
-          continue
-        }
-        if turn <= Self.spins + Self.offers {
-          sched_yield()
-          continue
-        }
-        // A peer may wait for a message that the library sends on only inside its calls.
-        try MPISession.check(cmpi_progress(ranks.group), "MPI_Iprobe", place)
-        let tries = turn - Self.spins - Self.offers
-        usleep(UInt32(min(Self.shortestSleep * tries, Self.longestSleep)))
+  private func wait(for word: UnsafeMutablePointer<Int64>, toReach value: Int) throws(Failure) {
+    var turn = 0
+    while cmpi_shared_load(word) < Int64(value) {
+      turn += 1
+      if turn <= Self.spins {
+        cmpi_pause()
+        continue
       }
+      if turn <= Self.spins + Self.offers {
+        sched_yield()
+        continue
+      }
+      // A peer may wait for a message that the library sends on only inside its calls.
+      try MPISession.check(cmpi_progress(ranks.group), "MPI_Iprobe", place)
+      let tries = turn - Self.spins - Self.offers
+      usleep(UInt32(min(Self.shortestSleep * tries, Self.longestSleep)))
     }
   }
 }

@@ -81,7 +81,7 @@ public final class AdamW: Optimizer {
       return (Float(1 - pow(betas.0, count)), Float(1 - pow(betas.1, count)))
     }
     let weights = arena.weights.pointer
-    let gradients = arena.gradients.pointer
+    let gradients = arena.reducedGradients.pointer
     let (m, v) = (firstMoment.pointer, secondMoment.pointer)
     // Weight, gradient and both moments are read; all but the gradient are written.
     OpClock.measure(.optimiser, work: 7 * due.reduce(0) { $0 + $1.range.count }) {
@@ -96,7 +96,8 @@ public final class AdamW: Optimizer {
             lr: Float(group.ownRate ?? (context.rate * group.rateScale)),
             beta1: Float(betas.0), beta2: Float(betas.1), eps: Float(eps),
             weightDecay: group.decays ? Float(group.ownDecay ?? context.weightDecay) : 0,
-            biasCorrection1: correction.0, biasCorrection2: correction.1, gradientScale: context.gradientScale)
+            biasCorrection1: correction.0, biasCorrection2: correction.1,
+            gradientScale: context.gradientScale[piece.parameter])
         }
       }
     }

@@ -1,6 +1,3 @@
-import Layers
-import Tensors
-
 /// How large a gradient may be.
 public enum GradientClip: Equatable, Sendable {
   /// As large as it likes.
@@ -10,28 +7,35 @@ public enum GradientClip: Equatable, Sendable {
   /// Each tensor by itself, by the same formula.
   case perTensor(Double)
 
-  /// Clips reduced gradients and returns what the optimiser still has to multiply them by.
-  ///
-  /// Global clipping leaves the gradients alone and returns the factor. Per-tensor clipping scales them in place and
-  /// returns 1. Local: equal gradients give equal results on every rank.
+  /// What the optimiser has to multiply reduced gradients by; they stay as they are.
   ///
   /// - Parameters:
-  ///   - sumOfSquares: of all gradients, as the bucket report delivers it.
-  public func apply(to arena: ParameterArena, sumOfSquares: Double) -> Float {
+  ///   - sumsOfSquares: of the gradient of each trainable parameter, as the bucket report delivers them.
+  public func scale(sumsOfSquares: [Double]) -> GradientScale {
     switch self {
-    case .none: return 1
-    case .globalNorm(let limit): return Self.factor(sumOfSquares, limit)
-    case .perTensor(let limit):
-      for index in arena.trainable.indices {
-        let gradient = arena.slice(arena.gradients, at: index)
-        let factor = Self.factor(Kernels.sumOfSquares(gradient.pointer, count: gradient.count), limit)
-        if factor < 1 { Kernels.scale(gradient.pointer, count: gradient.count, by: factor) }
-      }
-      return 1
+    case .none: .all(1)
+    case .globalNorm(let limit): .all(Self.factor(sumsOfSquares.reduce(0, +), limit))
+    case .perTensor(let limit): .each(sumsOfSquares.map { Self.factor($0, limit) })
     }
   }
 
   private static func factor(_ sumOfSquares: Double, _ limit: Double) -> Float {
     Float(min(1, limit / (sumOfSquares.squareRoot() + 1e-6)))
+  }
+}
+
+/// What an update multiplies gradients by.
+public enum GradientScale: Equatable, Sendable {
+  /// All by the same factor.
+  case all(Float)
+  /// Those of each trainable parameter by its own, in the arena's order.
+  case each([Float])
+
+  /// The factor of the trainable parameter at `index`.
+  public subscript(index: Int) -> Float {
+    switch self {
+    case .all(let factor): factor
+    case .each(let factors): factors[index]
+    }
   }
 }

@@ -6,13 +6,13 @@ public struct UpdateContext: Equatable, Sendable {
   public var rate: Double
   /// The weight decay of this update.
   public var weightDecay: Double
-  /// Multiplies every gradient before use: global clipping.
-  public var gradientScale: Float
+  /// Multiplies the gradients before use: clipping.
+  public var gradientScale: GradientScale
   /// The epoch, for groups that start later.
   public var epoch: Int
 
   /// An update with gradients as they are, in the first epoch.
-  public init(rate: Double, weightDecay: Double, gradientScale: Float = 1, epoch: Int = 0) {
+  public init(rate: Double, weightDecay: Double, gradientScale: GradientScale = .all(1), epoch: Int = 0) {
     self.rate = rate
     self.weightDecay = weightDecay
     self.gradientScale = gradientScale

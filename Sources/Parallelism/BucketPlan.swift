@@ -1,3 +1,5 @@
+import Layers
+
 /// How an arena's gradients are cut into buckets, in the order in which backward finishes them.
 ///
 /// Backward runs from the last layer to the first, so bucket 0 holds the last parameters. The cut depends on the
@@ -34,6 +36,13 @@ struct BucketPlan: Equatable {
       elementEnd = starts[index]
     }
     self.buckets = buckets
+  }
+
+  /// Cuts the gradients of an arena.
+  init(of arena: ParameterArena, bucketBytes: Int) {
+    self.init(
+      starts: arena.trainable.indices.map { arena.range(at: $0).lowerBound }, count: arena.trainableCount,
+      bucketBytes: bucketBytes)
   }
 
   /// The bucket of each parameter.

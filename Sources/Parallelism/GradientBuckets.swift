@@ -61,9 +61,7 @@ public final class GradientBuckets {
     memory = shared?.memory
     precondition(
       memory == nil || memory?.floats == arena.gradients.pointer, "GradientBuckets: the gradients of another arena")
-    plan = BucketPlan(
-      starts: arena.trainable.indices.map { arena.range(at: $0).lowerBound }, count: arena.trainableCount,
-      bucketBytes: bucketBytes)
+    plan = BucketPlan(of: arena, bucketBytes: bucketBytes)
     bucketOfParameter = plan.bucketOfParameter
   }
 
@@ -73,6 +71,22 @@ public final class GradientBuckets {
   /// The size of each bucket in the order of reduction.
   /// - Units: bytes.
   public var bucketBytes: [Int] { plan.buckets.map { $0.elements.count * MemoryLayout<Float>.size } }
+
+  /// Sets every gradient to 0, as soon as no rank of the node reads the last step's sums any more. Call it before the
+  /// first backward pass of a step, and as late as that: then nobody is left to wait for.
+  /// - Throws: what the MPI library reported.
+  /// - Collective: all ranks.
+  public func zeroGradients() throws(Failure) {
+    if let memory {
+      let request = communicator.startReuse(memory)
+      try OpClock.measure(.communication) { Result { () throws(Failure) in try request.wait() } }.get()
+    }
+    arena.zeroGradients()
+  }
+
+  /// Says that this rank has used the reduced gradients: other ranks may overwrite them. Without this call
+  /// `zeroGradients` says it, and waits longer. Local.
+  public func release() { memory?.release() }
 
   /// Makes the coming backward pass hand over its gradients. Call before the last micro-batch's backward. Local.
   public func arm() {
@@ -85,7 +99,8 @@ public final class GradientBuckets {
     }
   }
 
-  /// Hands over what is left, waits for all sums, and measures the reduced gradient.
+  /// Hands over what is left, waits for all sums, and measures the reduced gradient, which is then in
+  /// `arena.reducedGradients`.
   /// - Throws: what the MPI library reported.
   /// - Collective: all ranks.
   public func finish() throws(Failure) -> BucketReport {
@@ -108,7 +123,7 @@ public final class GradientBuckets {
       for index in bucket.parameters {
         let range = arena.range(at: index)
         sums[index] = OpClock.measure(.optimiser, work: range.count) {
-          Kernels.sumOfSquares(arena.gradients.pointer + range.lowerBound, count: range.count)
+          Kernels.sumOfSquares(arena.reducedGradients.pointer + range.lowerBound, count: range.count)
         }
       }
     }
@@ -144,6 +159,6 @@ public final class GradientBuckets {
   // The square of a float always fits a double, so only a broken value makes a sum of squares not finite.
   private func nonFiniteCount(_ index: Int) -> Int {
     let range = arena.range(at: index)
-    return Kernels.nonFiniteCount(arena.gradients.pointer + range.lowerBound, count: range.count)
+    return Kernels.nonFiniteCount(arena.reducedGradients.pointer + range.lowerBound, count: range.count)
   }
 }

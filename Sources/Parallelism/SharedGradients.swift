@@ -11,20 +11,28 @@ public struct SharedGradients: Sendable {
   public let obstacle: String?
 
   /// Moves the gradients of `arena` where sums of floats travel through the window. Call it before the first backward
-  /// pass and before `GradientBuckets` are made.
+  /// pass and before `GradientBuckets` are made. From then on the sums stand in `arena.reducedGradients`.
   ///
   /// Without room in /dev/shm the gradients stay where they are and every sum copies them; the sums are the same.
+  /// - Parameters:
+  ///   - bucketBytes: as for `GradientBuckets`: each bucket is dealt evenly to the ranks of a node.
   /// - Throws: what the MPI library reported.
   /// - Collective: all ranks, with arenas of one layout.
-  public init(of arena: ParameterArena, _ communicator: Communicator) throws(Failure) {
+  public init(
+    of arena: ParameterArena, _ communicator: Communicator, bucketBytes: Int = GradientBuckets.defaultBucketBytes
+  ) throws(Failure) {
     do throws(Failure) {
-      memory = try communicator.nodeMemory(floats: arena.trainableCount)
+      let plan = BucketPlan(of: arena, bucketBytes: bucketBytes)
+      memory = try communicator.nodeMemory(parts: plan.buckets.map(\.elements))
       obstacle = nil
     } catch {
       guard error.code == .unavailable else { throw error }
       memory = nil
       obstacle = error.what
     }
-    if let memory { arena.placeGradients(in: Storage(memory.floats, count: memory.count, of: memory)) }
+    guard let memory else { return }
+    arena.placeGradients(
+      in: Storage(memory.floats, count: memory.count, of: memory),
+      reduced: Storage(UnsafeMutablePointer(mutating: memory.sums), count: memory.count, of: memory))
   }
 }

@@ -251,7 +251,8 @@ public struct RuntimeSettings: Sendable {
   /// What multiplies large matrices: `isa`, `auto`, or an engine: `native`, `openblas`, `onednn`.
   public let gemm: String
   /// Size of a gradient bucket.
-  public let bucketMiB: Double
+  /// - Units: bytes.
+  public let bucketBytes: Int
   /// Whether buckets are summed while backward goes on.
   public let overlap: Bool
   /// How gradients are summed: `auto`, `window` or `mpi`.
@@ -271,8 +272,9 @@ public struct RuntimeSettings: Sendable {
       "gemm", default: "isa", ["isa", "auto", "native", "openblas", "onednn"],
       "what multiplies matrices; isa is native with avx512, else openblas; auto measures and keeps it in gemm.json")
     let comm = section.section("comm")
-    bucketMiB = try comm.double(
+    let bucketMiB = try comm.double(
       "bucket_mib", default: 25, in: 0.001...65536, unit: "MiB", "gradients that are summed over ranks in one message")
+    bucketBytes = Int(bucketMiB * 1_048_576)
     overlap = try comm.bool("overlap", default: true, "sum gradients over ranks while backward goes on")
     allReduce = try comm.choice(
       "allreduce", default: "auto", ["auto", "window", "mpi"],

@@ -63,8 +63,7 @@ final class BenchedModel {
       arena: arena, groups: model.method?.parameterGroups(arena) ?? ParameterGroup.split(arena), betas: (0.9, 0.95))
     let shared = try SharedGradients(of: arena, communicator)
     obstacle = shared.obstacle
-    buckets = GradientBuckets(
-      arena: arena, communicator: communicator, bucketBytes: 25 << 20, overlap: true, shared: shared)
+    buckets = GradientBuckets(arena: arena, communicator: communicator, shared: shared)
     ranks = communicator.size
     imagesPerStep = options.batch * ranks
     blockFloats = options.batch * model.blockFloatsPerImage
@@ -74,14 +73,15 @@ final class BenchedModel {
   ///
   /// - Collective: all ranks.
   func step() throws {
-    arena.zeroGradients()
     let context = StepContext(step: index, totalSteps: 1 << 20, stepsPerEpoch: 1 << 20, seed: 0)
     let value = try model.loss(context)
     liveBytesAfterForward = StoragePool.bytesInUse
+    try buckets.zeroGradients()
     buckets.arm()
     value.backward(seed: 1 / Float(ranks))
     _ = try OpClock.measure(.communication) { try buckets.finish() }
     optimizer.update(UpdateContext(rate: 1e-4, weightDecay: 0.05))
+    buckets.release()
     try model.method?.afterUpdate(context)
     index += 1
   }

@@ -43,7 +43,8 @@ final class Experiment {
     let cores = try RankCores.gather(communicator)
     let experiment = try communicator.together { try Experiment(stage, shelf, communicator, cores) }
     try communicator.chooseAllReduce(AllReduceWish(rawValue: stage.settings.runtime.allReduce) ?? .auto)
-    experiment.sharedGradients = try SharedGradients(of: experiment.arena, communicator)
+    experiment.sharedGradients = try SharedGradients(
+      of: experiment.arena, communicator, bucketBytes: stage.settings.runtime.bucketBytes)
     try experiment.method.open()
     // A run that goes on keeps the engines that it began with.
     let earlier = goesOn ? "\(stage.run)/\(stage.productFile)" : nil

@@ -13,10 +13,12 @@ extension Experiment {
     arena.parameters.map(NamedTensor.init(weight:))
   }
 
-  /// The gradients of what is trained, for a step record.
+  /// The reduced gradients of what is trained, for a step record.
   var gradients: [NamedTensor] {
-    arena.trainable.map {
-      NamedTensor(name: $0.name, shape: $0.shape.dims, payload: .float32($0.gradient.pointer))
+    arena.trainable.enumerated().map { index, parameter in
+      NamedTensor(
+        name: parameter.name, shape: parameter.shape.dims,
+        payload: .float32(arena.slice(arena.reducedGradients, at: index).pointer))
     }
   }
 

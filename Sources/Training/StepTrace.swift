@@ -110,6 +110,9 @@ public enum StepTrace {
 extension Experiment {
   /// The names of the parameters whose gradient is not finite.
   func nonFiniteGradients() -> [String] {
-    arena.trainable.filter { Kernels.nonFiniteCount($0.gradient.pointer, count: $0.gradient.count) > 0 }.map(\.name)
+    arena.trainable.indices.filter { index in
+      let gradient = arena.slice(arena.reducedGradients, at: index)
+      return Kernels.nonFiniteCount(gradient.pointer, count: gradient.count) > 0
+    }.map { arena.trainable[$0].name }
   }
 }

@@ -17,6 +17,8 @@ struct StepResult {
   var nonFinite: Int
   var gradientNorm: Double
   var sumOfSquares: Double
+  /// Of the gradient of each trainable parameter.
+  var sumsOfSquares: [Double]
   var times = StepTimes()
   /// What all ranks together ask for.
   var wishes = StepWishes()
@@ -48,11 +50,11 @@ final class TrainingStep {
     let runtime = experiment.settings.runtime
     buckets = GradientBuckets(
       arena: experiment.arena, communicator: experiment.communicator,
-      bucketBytes: Int(runtime.bucketMiB * 1_048_576), overlap: runtime.overlap,
+      bucketBytes: runtime.bucketBytes, overlap: runtime.overlap,
       shared: experiment.sharedGradients)
   }
 
-  /// Leaves the gradients of the global mean loss in the arena of every rank.
+  /// Leaves the gradients of the global mean loss in the `reducedGradients` of every rank's arena.
   ///
   /// - Parameter wishes: what this rank asks for, taken after backward: it travels with the losses, in one message.
   /// - Collective: all ranks.
@@ -63,7 +65,6 @@ final class TrainingStep {
     experiment.communicator.enter(phase: "step")
     var times = StepTimes()
     try method.beforeForward(experiment.context(at: index, draws: draws))
-    experiment.arena.zeroGradients()
     var sums: [Double] = []  // loss and parts, weighted by images; sums and counts of observations
     var (parts, watched): ([String], [String]) = ([], [])
     let pieces = batch.microBatches(of: experiment.settings.train.microBatch)
@@ -79,6 +80,7 @@ final class TrainingStep {
         + report.observations.map(\.sum) + report.observations.map { Double($0.count) }
       sums = sums.isEmpty ? values : zip(sums, values).map(+)
       (parts, watched) = (report.parts.map(\.name), report.observations.map(\.name))
+      if number == 0 { try buckets.zeroGradients() }
       if number == pieces.count - 1 { buckets.arm() }
       report.total.backward(seed: Float(weight))
       times.backward += monotonicSeconds() - middle
@@ -95,8 +97,8 @@ final class TrainingStep {
     return StepResult(
       loss: sums[0], parts: zip(parts, sums.dropFirst()).map { ($0, $1) }, observations: observations,
       nonFinite: reduced.nonFinite,
-      gradientNorm: reduced.sumOfSquares.squareRoot(), sumOfSquares: reduced.sumOfSquares, times: times,
-      wishes: StepWishes(agreed))
+      gradientNorm: reduced.sumOfSquares.squareRoot(), sumOfSquares: reduced.sumOfSquares,
+      sumsOfSquares: reduced.parameterSumsOfSquares, times: times, wishes: StepWishes(agreed))
   }
 
   /// Clips, updates the weights and lets the method move its teachers, queues and centres.
@@ -104,13 +106,13 @@ final class TrainingStep {
   /// - Collective: when the method's `afterUpdate` is.
   func update(_ result: StepResult, at index: Int) throws {
     let step = experiment.context(at: index)
-    let scale = experiment.clip.apply(to: experiment.arena, sumOfSquares: result.sumOfSquares)
     OpClock.measure(.optimiser) {
       experiment.optimizer.update(
         UpdateContext(
           rate: step.learningRate, weightDecay: experiment.settings.optim.weightDecay,
-          gradientScale: scale, epoch: step.epoch))
+          gradientScale: experiment.clip.scale(sumsOfSquares: result.sumsOfSquares), epoch: step.epoch))
     }
+    buckets.release()
     try experiment.method.afterUpdate(step)
   }
 }

@@ -77,7 +77,11 @@ final class ArenaTests: XCTestCase {
     let arena = build(["a", "b"])
     let weights = arena.weights.array
     arena.gradients.fill(3)
-    arena.placeGradients(in: Storage.unpooled(arena.count + 5))
+    XCTAssertEqual(arena.reducedGradients.pointer, arena.gradients.pointer)
+    let reduced = Storage.unpooled(arena.count)
+    arena.placeGradients(in: Storage.unpooled(arena.count + 5), reduced: reduced)
+    XCTAssertTrue(arena.reducedGradients.storage === reduced)
+    XCTAssertEqual(arena.reducedGradients.shape, [arena.count])
     XCTAssertEqual(arena.weights.array, weights)
     XCTAssertEqual(arena.gradients.shape, [arena.count])
     XCTAssertTrue(arena.gradients.array.allSatisfy { $0 == 0 })

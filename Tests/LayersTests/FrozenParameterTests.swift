@@ -54,7 +54,8 @@ final class FrozenParameterTests: XCTestCase {
 
   func testMovedGradientsHoldTrainableOnesOnly() {
     let arena = build(freezing: ["b"])
-    arena.placeGradients(in: Storage.unpooled(arena.trainableCount))
+    arena.placeGradients(
+      in: Storage.unpooled(arena.trainableCount), reduced: Storage.unpooled(arena.trainableCount))
     XCTAssertEqual(arena.gradients.shape, [arena.trainableCount])
     XCTAssertEqual(arena["d"]?.gradient.pointer, arena.gradients.pointer + 48)
   }

@@ -6,47 +6,53 @@ import XCTest
 
 @testable import Messaging
 
-/// Sums of floats where they lie, in memory that the ranks of a node share: bit for bit the ordered sums that copies
-/// through the window give. Collective: the same on all ranks.
+/// Sums of floats where they lie, in memory that the ranks of a node share, and read where they were added: bit for bit
+/// the ordered sums that copies through the window give. Collective: the same on all ranks.
 final class NodeMemoryTests: XCTestCase {
+  /// What a memory is made for: one part, and parts that begin and end inside of pages, short ones among them.
+  private let cuts = [[0..<8200], [5000..<8200, 4990..<5000, 1..<4990, 0..<1]]
   /// Parts of a memory: aligned and not, shorter than the ranks need, and longer than what is fetched ahead.
-  private let ranges = [0..<0, 0..<1, 3..<5, 0..<16, 16..<33, 7..<71, 64..<1064, 1..<4100, 4096..<8195]
+  private let ranges = [0..<0, 0..<1, 3..<5, 0..<16, 16..<33, 7..<71, 64..<1064, 1..<4100, 4096..<8195, 0..<8200]
   private let count = 8200
   private let untouched: Float = -7.25
 
   private func nodeMemory(_ communicator: Communicator, _ count: Int) throws -> NodeMemory {
-    try XCTUnwrap(try communicator.nodeMemory(floats: count))
+    try XCTUnwrap(try communicator.nodeMemory(parts: [0..<count]))
   }
 
   private func write(_ values: [Float], to memory: NodeMemory, at start: Int) {
     for (place, value) in values.enumerated() { memory.floats[start + place] = value }
   }
 
-  private func read(_ memory: NodeMemory, _ range: Range<Int>) -> [Float] { range.map { memory.floats[$0] } }
+  private func read(_ memory: NodeMemory, _ range: Range<Int>) -> [Float] { range.map { memory.sums[$0] } }
 
   func testEveryPartIsTheOrderedSumAndTheRestStays() throws {
     let communicator = try sharedCommunicator()
     guard communicator.size > 1 else { return }
     for window in testedWindows {
       try withWindow(communicator, ranks: window.ranks, piece: window.piece) {
-        let memory = try nodeMemory(communicator, count)
-        XCTAssertTrue(read(memory, 0..<count).allSatisfy { $0 == 0 })
-        XCTAssertEqual(UInt(bitPattern: memory.floats) % 64, 0)
-        for range in ranges {
-          memory.floats.update(repeating: untouched, count: count)
-          let own = rankValues(range.count, rank: communicator.rank)
-          write(own, to: memory, at: range.lowerBound)
-          // Nobody writes to another rank's floats before that rank has begun its sum.
-          try communicator.startAllReduceSum(memory, range).wait()
-          let what = "\(range), window \(window)"
-          let found = read(memory, range)
-          expectSameBits(
-            found, expectedSum(range.count, ranks: communicator.size, perWindow: window.ranks), what)
-          var copied = own
-          try communicator.allReduceSum(&copied, copied.count)
-          expectSameBits(found, copied, "\(what), beside copies")
-          let rest = read(memory, 0..<range.lowerBound) + read(memory, range.upperBound..<count)
-          XCTAssertTrue(rest.allSatisfy { $0 == untouched }, what)
+        for cut in cuts {
+          let memory = try XCTUnwrap(try communicator.nodeMemory(parts: cut))
+          XCTAssertEqual(memory.count, count)
+          XCTAssertTrue((0..<count).allSatisfy { memory.floats[$0] == 0 && memory.sums[$0] == 0 })
+          XCTAssertEqual(UInt(bitPattern: memory.floats) % 4096, 0)
+          try communicator.barrier()  // after which others write
+          for range in ranges {
+            try communicator.startReuse(memory).wait()
+            memory.floats.update(repeating: untouched, count: count)
+            let own = rankValues(range.count, rank: communicator.rank)
+            write(own, to: memory, at: range.lowerBound)
+            try communicator.startAllReduceSum(memory, range).wait()
+            let what = "\(range) of \(cut), window \(window)"
+            let found = read(memory, range)
+            expectSameBits(
+              found, expectedSum(range.count, ranks: communicator.size, perWindow: window.ranks), what)
+            var copied = own
+            try communicator.allReduceSum(&copied, copied.count)
+            expectSameBits(found, copied, "\(what), beside copies")
+            let rest = Array(0..<range.lowerBound) + Array(range.upperBound..<count)
+            XCTAssertTrue(rest.allSatisfy { memory.floats[$0] == untouched }, what)
+          }
         }
       }
     }
@@ -91,6 +97,7 @@ final class NodeMemoryTests: XCTestCase {
       let own = ExactRandom.floats(memory.count, seed: UInt64(communicator.rank))
       var results: [[Float]] = []
       for _ in 0..<2 {
+        try communicator.startReuse(memory).wait()
         write(own, to: memory, at: 0)
         try communicator.startAllReduceSum(memory, 0..<memory.count).wait()
         results.append(read(memory, 0..<memory.count))
@@ -102,34 +109,55 @@ final class NodeMemoryTests: XCTestCase {
     }
   }
 
-  /// Memory outlives its window: by MPI, and through a later window of other ranks, its sums are right.
-  func testMemoryOfAClosedWindow() throws {
+  /// Memory belongs to the window with which it was made; after that it can still be read.
+  func testMemoryOfAClosedWindowKeepsItsSums() throws {
     let communicator = try sharedCommunicator()
     guard communicator.size > 1 else { return }
     var kept: NodeMemory?
-    try withWindow(communicator) { kept = try nodeMemory(communicator, 1000) }
-    let memory = try XCTUnwrap(kept)
-    func sum() throws -> [Float] {
-      write(rankValues(1000, rank: communicator.rank), to: memory, at: 0)
-      try communicator.startAllReduceSum(memory, 5..<1000).wait()
-      return read(memory, 5..<1000)
+    try withWindow(communicator) {
+      let memory = try nodeMemory(communicator, 1000)
+      write([Float](repeating: 1, count: 1000), to: memory, at: 0)
+      try communicator.startAllReduceSum(memory, 0..<1000).wait()
+      kept = memory
     }
-    let byMPI = try sum()
-    expectClose(Array(byMPI[10...]), Array(expectedSum(1000, ranks: communicator.size, perWindow: nil)[15...]))
-    for ranks in [nil, 2] {
-      try withWindow(communicator, ranks: ranks) {
-        let expected = expectedSum(1000, ranks: communicator.size, perWindow: ranks)
-        expectSameBits(try sum(), Array(expected[5...]), "a later window of \(ranks ?? communicator.size)")
+    let memory = try XCTUnwrap(kept)
+    XCTAssertEqual(read(memory, 0..<1000), [Float](repeating: Float(communicator.size), count: 1000))
+  }
+
+  /// The last rank writes its floats at once, the others read slowly: nobody sees a value of the next sum.
+  func testFloatsAreNotWrittenBeforeAllHaveRead() throws {
+    let communicator = try sharedCommunicator()
+    guard communicator.size > 1 else { return }
+    for early in [true, false] {
+      try withWindow(communicator) {
+        let memory = try nodeMemory(communicator, 50_000)
+        for turn in 1...20 {
+          try communicator.startReuse(memory).wait()
+          memory.floats.update(repeating: Float(turn), count: memory.count)
+          try communicator.startAllReduceSum(memory, 0..<memory.count).wait()
+          let looks = communicator.rank == communicator.size - 1 ? 1 : 5
+          for _ in 0..<looks {
+            let wrong = read(memory, 0..<memory.count).filter { $0 != Float(turn * communicator.size) }
+            XCTAssertEqual(wrong.count, 0, "turn \(turn)")
+          }
+          // Said before it is asked for, twice, or not at all.
+          if early {
+            memory.release()
+            memory.release()
+          }
+        }
       }
     }
   }
 
   func testWithoutAWindowThereIsNoMemory() throws {
     let communicator = try sharedCommunicator()
-    XCTAssertNil(try communicator.nodeMemory(floats: 10))
+    XCTAssertNil(try communicator.nodeMemory(parts: [0..<10]))
     try withWindow(communicator) {
-      XCTAssertEqual(try communicator.nodeMemory(floats: 10) != nil, communicator.size > 1)
-      XCTAssertEqual(try communicator.nodeMemory(floats: 0)?.count, communicator.size > 1 ? 0 : nil)
+      XCTAssertEqual(try communicator.nodeMemory(parts: [0..<10]) != nil, communicator.size > 1)
+      for nothing in [[], [0..<0]] {
+        XCTAssertEqual(try communicator.nodeMemory(parts: nothing)?.count, communicator.size > 1 ? 0 : nil)
+      }
     }
   }
 
@@ -161,7 +189,7 @@ final class NodeMemoryTests: XCTestCase {
   }
 
   private func expectRefusal(_ communicator: Communicator, floats: Int, rank: Int, _ cause: String) throws {
-    XCTAssertThrowsError(try communicator.nodeMemory(floats: floats)) {
+    XCTAssertThrowsError(try communicator.nodeMemory(parts: [0..<floats])) {
       let failure = $0 as? Failure
       XCTAssertEqual(failure?.code, .unavailable)
       XCTAssertEqual(failure?.place, "/dev/shm")
@@ -183,7 +211,7 @@ final class NodeMemoryTests: XCTestCase {
       try expectNoNames(communicator)
       memory.floats.update(repeating: 1, count: memory.count)
       try communicator.startAllReduceSum(memory, 0..<memory.count).wait()
-      XCTAssertEqual(memory.floats[memory.count - 1], Float(communicator.size))
+      XCTAssertEqual(memory.sums[memory.count - 1], Float(communicator.size))
     }
   }
 
@@ -195,45 +223,46 @@ final class NodeMemoryTests: XCTestCase {
 
   // MARK: the places of ranks, and the loop that adds; local
 
-  func testFloatsOfRanksDoNotOverlapAndBeginInDifferentLines() {
-    for count in [0, 1, 16, 1023, 1024, 100_000] {
+  /// The parts of the memory that are shown as the sums are whole pages of the floats of the lanes that add them.
+  func testSumsAreShownFromTheLanesThatAddThem() {
+    for count in [0, 1, 1023, 1024, 100_000] {
       let bytes = NodeMemory.bytesPerRank(count: count)
       XCTAssertEqual(bytes % 4096, 0)
-      for rank in 0..<200 {
-        let start = NodeMemory.offset(of: rank, count: count)
-        XCTAssertGreaterThanOrEqual(start, rank * bytes)
-        XCTAssertLessThanOrEqual(start + count * 4, (rank + 1) * bytes)
-        XCTAssertEqual(start % 64, 0)
+      XCTAssertGreaterThanOrEqual(bytes, count * 4 + 64)
+      let shares = SumShares(parts: [0..<count], lanes: 3)
+      let parts = NodeMemory.view(of: shares, count: count)
+      XCTAssertEqual(parts.count, shares.runs.count)
+      for (part, run) in zip(parts, shares.runs) {
+        XCTAssertEqual(part.lowerBound, run.lane * bytes + run.elements.lowerBound * 4)
+        XCTAssertEqual(part.count, run.elements.count * 4)
+        XCTAssertLessThan(part.upperBound, (run.lane + 1) * bytes)
       }
-      XCTAssertEqual(Set((0..<64).map { NodeMemory.offset(of: $0, count: count) % 4096 }).count, 64)
     }
   }
 
-  /// Against a plain loop: any number of terms and targets, a target that is a term, any alignment, any part.
+  /// Against a plain loop: any number of terms, a target that is a term and one that is none, any alignment, any part.
   func testAddedArraysAreThePlainSum() {
     let length = 700
-    for terms in 1...5 {
-      for targets in [terms..<terms + 1, 0..<1, 0..<terms, terms - 1..<terms + 3] {
+    for terms in [1, 2, 3, 4, 5, 9] {
+      for target in [0, terms - 1, terms] {
         for (start, end) in [(0, 0), (0, 1), (5, 21), (16, 80), (3, 650)] {
-          let before = (0..<terms + 3).map { rankValues(length, rank: $0) }
+          let before = (0...terms).map { rankValues(length, rank: $0) }
           var expected = before
           for place in start..<end {
-            let sum = (1..<terms).reduce(before[0][place]) { $0 + before[$1][place] }
-            for target in targets { expected[target][place] = sum }
+            expected[target][place] = (1..<terms).reduce(before[0][place]) { $0 + before[$1][place] }
           }
           let block = UnsafeMutablePointer<Float>.allocate(capacity: before.count * (length + 1))
           defer { block.deallocate() }
           // One float more than the length between them: each array is aligned differently.
-          let arrays = before.indices.map { Optional(block + $0 * (length + 1)) }
-          for (array, values) in zip(arrays, before) { array?.update(from: values, count: length) }
-          arrays.withUnsafeBufferPointer { pointers in
+          let arrays = before.indices.map { block + $0 * (length + 1) }
+          for (array, values) in zip(arrays, before) { array.update(from: values, count: length) }
+          arrays.map(Optional.init).withUnsafeBufferPointer { pointers in
             guard let base = pointers.baseAddress else { return }
-            cmpi_add_arrays(
-              base + targets.lowerBound, Int64(targets.count), base, Int64(terms), Int64(start), Int64(end))
+            cmpi_add_arrays(arrays[target], base, Int64(terms), Int64(start), Int64(end))
           }
           for (index, array) in arrays.enumerated() {
             let found = Array(UnsafeBufferPointer(start: array, count: length))
-            expectSameBits(found, expected[index], "array \(index), \(terms) terms to \(targets), \(start)..<\(end)")
+            expectSameBits(found, expected[index], "array \(index), \(terms) terms to \(target), \(start)..<\(end)")
           }
         }
       }

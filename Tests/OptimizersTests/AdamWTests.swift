@@ -113,12 +113,45 @@ final class AdamWTests: XCTestCase {
       let optimizer = AdamW(arena: arena, groups: ParameterGroup.split(arena), betas: (0.9, 0.95), eps: 0.1)
       for _ in 0..<3 {
         arena.gradients.fill(gradient)
-        optimizer.update(UpdateContext(rate: 0.1, weightDecay: 0.05, gradientScale: scale))
+        optimizer.update(UpdateContext(rate: 0.1, weightDecay: 0.05, gradientScale: .all(scale)))
       }
       return optimizer.state.isEmpty ? [] : arena.weights.array
     }
     expectClose(run(0.25, 0.4), run(1, 0.1), relative: 1e-6, absolute: 1e-7)
     XCTAssertNotEqual(run(0.25, 0.4), run(1, 0.4), "the comparison can fail")
+  }
+
+  /// A factor for each parameter acts on its own gradient alone.
+  func testScalesOfParametersEqualScaledGradients() {
+    func run(_ scales: [Float], _ factors: [Float]) -> [Float] {
+      let arena = start()
+      let optimizer = AdamW(arena: arena, groups: ParameterGroup.split(arena), betas: (0.9, 0.95), eps: 0.1)
+      for (index, factor) in factors.enumerated() { arena.slice(arena.gradients, at: index).fill(0.4 * factor) }
+      optimizer.update(UpdateContext(rate: 0.1, weightDecay: 0.05, gradientScale: .each(scales)))
+      return arena.weights.array
+    }
+    let count = start().trainable.count
+    let scales = (0..<count).map { 1 / Float($0 + 2) }
+    let ones = [Float](repeating: 1, count: count)
+    expectClose(run(scales, ones), run(ones, scales), relative: 1e-6, absolute: 1e-7)
+    XCTAssertNotEqual(run(scales, ones), run(ones, ones), "the comparison can fail")
+  }
+
+  /// Where ranks share gradients the sums lie apart from what backward writes: the update takes the sums.
+  func testUpdatesTakeReducedGradients() {
+    func run(apart: Bool) -> [Float] {
+      let arena = start()
+      if apart {
+        let count = arena.trainableCount
+        arena.placeGradients(in: Storage.unpooled(count), reduced: Storage.unpooled(count))
+        arena.gradients.fill(.nan)
+      }
+      arena.reducedGradients.fill(0.4)
+      AdamW(arena: arena, groups: ParameterGroup.split(arena), betas: (0.9, 0.95))
+        .update(UpdateContext(rate: 0.1, weightDecay: 0.05))
+      return arena.weights.array
+    }
+    XCTAssertEqual(run(apart: true), run(apart: false))
   }
 
   func testThreadsDoNotChangeUpdatesAndAverages() {

@@ -34,30 +34,21 @@ final class SchedulesTests: XCTestCase {
 }
 
 final class GradientClipTests: XCTestCase {
-  private func arena() -> ParameterArena {
-    let builder = ModelBuilder(seed: 0)
-    let (a, b) = (builder.parameter("a", [4], .zeros), builder.parameter("b", [9], .zeros))
-    let arena = builder.build()
-    a.gradient.fill(2)  // norm 4
-    b.gradient.fill(0.1)  // norm 0.3
-    return arena
-  }
+  /// Norms 4 and 0.3.
+  private let sums = [16.0, 0.09]
 
-  func testGlobalNormReturnsTheFactorAndLeavesGradients() {
-    let arena = arena()
-    let before = arena.gradients.array
-    let factor = GradientClip.globalNorm(2).apply(to: arena, sumOfSquares: 16)
-    XCTAssertEqual(factor, Float(2 / (4 + 1e-6)))
-    XCTAssertEqual(GradientClip.globalNorm(5).apply(to: arena, sumOfSquares: 16), 1)
-    XCTAssertEqual(GradientClip.none.apply(to: arena, sumOfSquares: 16), 1)
-    XCTAssertEqual(arena.gradients.array, before)
+  func testGlobalNormGivesOneFactor() {
+    let factor = Float(2 / (16.09.squareRoot() + 1e-6))
+    XCTAssertEqual(GradientClip.globalNorm(2).scale(sumsOfSquares: sums), .all(factor))
+    XCTAssertEqual(GradientClip.globalNorm(5).scale(sumsOfSquares: sums), .all(1))
+    XCTAssertEqual(GradientClip.none.scale(sumsOfSquares: sums), .all(1))
+    XCTAssertEqual(GradientScale.all(factor)[7], factor)
   }
 
   func testPerTensorScalesOnlyLargeTensors() {
-    let arena = arena()
-    XCTAssertEqual(GradientClip.perTensor(1).apply(to: arena, sumOfSquares: 16.09), 1)
-    expectClose(arena["a"]?.gradient.array ?? [], [0.5, 0.5, 0.5, 0.5], relative: 1e-6, absolute: 0)
-    XCTAssertEqual(arena["b"]?.gradient.array, [Float](repeating: 0.1, count: 9))
+    let scale = GradientClip.perTensor(1).scale(sumsOfSquares: sums)
+    XCTAssertEqual(scale, .each([Float(1 / (4 + 1e-6)), 1]))
+    XCTAssertEqual([scale[0], scale[1]], [Float(1 / (4 + 1e-6)), 1])
   }
 }
 

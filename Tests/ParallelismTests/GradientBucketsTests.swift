@@ -28,7 +28,7 @@ final class GradientBucketsTests: XCTestCase {
   private func step(
     _ arena: ParameterArena, _ buckets: GradientBuckets, rank: Int, order: [Int], arm: Bool = true
   ) throws -> BucketReport {
-    arena.zeroGradients()
+    try buckets.zeroGradients()
     if arm { buckets.arm() }
     for index in order {
       let parameter = arena.parameters[index]
@@ -38,7 +38,7 @@ final class GradientBucketsTests: XCTestCase {
     return try buckets.finish()
   }
 
-  private func bits(_ arena: ParameterArena) -> [UInt32] { arena.gradients.array.map(\.bitPattern) }
+  private func bits(_ arena: ParameterArena) -> [UInt32] { arena.reducedGradients.array.map(\.bitPattern) }
 
   private func sums(_ size: Int) -> [[Double]] {
     Self.shapes.indices.map { index in
@@ -107,7 +107,7 @@ final class GradientBucketsTests: XCTestCase {
       var found: [[UInt32]] = []
       for overlap in [true, false] {
         let arena = makeArena()
-        let shared = inPlace ? try SharedGradients(of: arena, communicator) : nil
+        let shared = inPlace ? try SharedGradients(of: arena, communicator, bucketBytes: 1000) : nil
         XCTAssertNil(shared?.obstacle)
         XCTAssertEqual(shared?.memory != nil, inPlace && communicator.size > 1)
         let buckets = GradientBuckets(
@@ -116,7 +116,7 @@ final class GradientBucketsTests: XCTestCase {
           _ = try step(arena, buckets, rank: communicator.rank, order: backward)
           found.append(bits(arena))
         }
-        gradients.append(arena.gradients.array)
+        gradients.append(arena.reducedGradients.array)
       }
       results.append(found)
     }
@@ -157,6 +157,8 @@ final class GradientBucketsTests: XCTestCase {
     let other = makeArena()
     let inPlace = try SharedGradients(of: other, communicator)
     XCTAssertEqual(other.gradients.pointer, inPlace.memory?.floats)
+    XCTAssertEqual(UnsafePointer(other.reducedGradients.pointer), inPlace.memory?.sums)
+    XCTAssertEqual(arena.reducedGradients.pointer, place)
     let results = try [(arena, shared), (other, inPlace)].map { arena, shared in
       let buckets = GradientBuckets(arena: arena, communicator: communicator, bucketBytes: 1000, shared: shared)
       _ = try step(arena, buckets, rank: communicator.rank, order: backward)
@@ -219,7 +221,7 @@ final class GradientBucketsTests: XCTestCase {
       ]
       .map { arena in
         XCTAssertEqual(arena.trainable.map(\.name), kept.map { "p\($0)" })
-        let shared = shares ? try SharedGradients(of: arena, communicator) : nil
+        let shared = shares ? try SharedGradients(of: arena, communicator, bucketBytes: 1000) : nil
         let buckets = GradientBuckets(arena: arena, communicator: communicator, bucketBytes: 1000, shared: shared)
         XCTAssertEqual(buckets.bucketBytes.reduce(0, +), 4 * arena.trainableCount)
         buckets.arm()
@@ -296,6 +298,6 @@ final class GradientBucketsTests: XCTestCase {
     _ = try step(arena, buckets, rank: communicator.rank, order: backward)
     var used = [Bool](repeating: false, count: arena.count)
     for parameter in arena.parameters { for index in arena.range(of: parameter) { used[index] = true } }
-    XCTAssertTrue(zip(arena.gradients.array, used).allSatisfy { $1 || $0 == 0 })
+    XCTAssertTrue(zip(arena.reducedGradients.array, used).allSatisfy { $1 || $0 == 0 })
   }
 }
