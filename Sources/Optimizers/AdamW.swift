@@ -20,6 +20,7 @@ public final class AdamW: Optimizer {
   private let groups: [ParameterGroup]
   private let betas: (Double, Double)
   private let eps: Double
+  /// Those of one parameter stand together.
   private let pieces: [Piece]
 
   /// A part of one parameter's slice, small enough to share the work between threads.
@@ -74,8 +75,11 @@ public final class AdamW: Optimizer {
   /// Updates the weights of every group that has started.
   public func update(_ context: UpdateContext) {
     let active = groups.map { context.epoch >= $0.firstEpoch }
-    let due = pieces.filter { active[$0.group] }
-    for parameter in Set(due.map(\.parameter)) { counts[parameter] += 1 }
+    // Thousands of pieces: a copy of them would take fresh pages from the system in every step.
+    let due = active.contains(false) ? pieces.filter { active[$0.group] } : pieces
+    for (place, piece) in due.enumerated() where place == 0 || due[place - 1].parameter != piece.parameter {
+      counts[piece.parameter] += 1
+    }
     let corrections = (0..<counts.count).map { parameter in
       let count = Double(max(counts[parameter], 1))
       return (Float(1 - pow(betas.0, count)), Float(1 - pow(betas.1, count)))

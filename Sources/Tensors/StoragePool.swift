@@ -10,17 +10,17 @@ public final class Storage: @unchecked Sendable {
   private let origin: Origin
 
   private enum Origin {
-    case pool(sizeClass: Int)
+    case pool(PooledSize)
     case mapping(bytes: Int)
     case owner(AnyObject)
   }
 
   /// A block of the pool for `count` floats, holding whatever it held before.
   public init(count: Int) {
-    let sizeClass = SizeClass.index(bytes: count * MemoryLayout<Float>.stride)
-    base = StoragePool.take(sizeClass).assumingMemoryBound(to: Float.self)
+    let size = PooledSize(bytes: count * MemoryLayout<Float>.stride)
+    base = StoragePool.take(size).assumingMemoryBound(to: Float.self)
     capacity = count
-    origin = .pool(sizeClass: sizeClass)
+    origin = .pool(size)
   }
 
   /// Memory of somebody else, who is kept alive as long as this block.
@@ -47,17 +47,18 @@ public final class Storage: @unchecked Sendable {
 
   deinit {
     switch origin {
-    case .pool(let sizeClass): StoragePool.give(base, sizeClass)
+    case .pool(let size): StoragePool.give(base, size)
     case .mapping(let bytes): munmap(base, bytes)
     case .owner: break
     }
   }
 }
 
-/// The free lists that tensors come from and go back to.
+/// The memory that tensors come from and go back to.
 ///
-/// Memory is cut from 32 MiB mappings on transparent huge pages and not returned to the system until `releaseFree`, so
-/// a training step that repeats takes no memory and no page faults from the system after its second run.
+/// Small blocks have free lists by size, large ones are cut from whatever is free and grow together again. Memory lies
+/// on transparent huge pages and is not returned to the system until `releaseFree`, so a training step that repeats
+/// takes no memory and no page faults from the system after its second run.
 public enum StoragePool {
   /// Bytes ever taken from the system.
   public static var bytesFromSystem: Int { state.withLock { $0.bytesFromSystem } }
@@ -72,19 +73,54 @@ public enum StoragePool {
     var free = [[UnsafeMutableRawPointer]](repeating: [], count: SizeClass.count)
     var fresh: UnsafeMutableRawPointer?
     var freshBytes = 0
+    var extents = FreeExtents()
+    /// What was never used of the newest segment.
+    var segmentRest = FreeExtents.Extent(start: 0, bytes: 0)
     var bytesFromSystem = 0
     var systemAllocations = 0
     var bytesInUse = 0
     var peakBytes = 0
 
-    mutating func take(_ sizeClass: Int) -> UnsafeMutableRawPointer {
-      let bytes = SizeClass.bytes(sizeClass)
-      bytesInUse += bytes
+    /// The address of a block.
+    mutating func take(_ size: PooledSize) -> UInt {
+      bytesInUse += size.bytes
       peakBytes = max(peakBytes, bytesInUse)
+      switch size {
+      case .small(let sizeClass): return UInt(bitPattern: takeSmall(sizeClass))
+      case .large(let bytes): return extents.take(bytes) ?? takeFresh(bytes)
+      }
+    }
+
+    mutating func give(_ address: UInt, _ size: PooledSize) {
+      bytesInUse -= size.bytes
+      switch size {
+      case .small(let sizeClass): free[sizeClass].append(UnsafeMutableRawPointer(bitPattern: address).unsafelyUnwrapped)
+      case .large(let bytes): extents.give(.init(start: address, bytes: bytes))
+      }
+    }
+
+    /// A large block from memory that was never used, and from what is free right below it.
+    private mutating func takeFresh(_ bytes: Int) -> UInt {
+      systemAllocations += 1
+      var below = extents.take(endingAt: segmentRest.start) ?? .init(start: segmentRest.start, bytes: 0)
+      if below.bytes + segmentRest.bytes < bytes {
+        for rest in [below, segmentRest] { extents.give(rest) }
+        bytesFromSystem += segmentRest.bytes
+        let segment = max(bytes.roundedUp(to: Pages.huge), StoragePool.segment)
+        segmentRest = .init(start: UInt(bitPattern: Pages.map(bytes: segment)), bytes: segment)
+        below = .init(start: segmentRest.start, bytes: 0)
+      }
+      let grown = bytes - below.bytes
+      bytesFromSystem += grown
+      segmentRest = .init(start: segmentRest.start + UInt(grown), bytes: segmentRest.bytes - grown)
+      return below.start
+    }
+
+    private mutating func takeSmall(_ sizeClass: Int) -> UnsafeMutableRawPointer {
+      let bytes = SizeClass.bytes(sizeClass)
       if let block = free[sizeClass].popLast() { return block }
       systemAllocations += 1
       bytesFromSystem += bytes
-      if bytes > StoragePool.chunk / 2 { return Pages.map(bytes: bytes.roundedUp(to: Pages.huge)) }
       if freshBytes < bytes { startChunk() }
       guard let block = fresh else { preconditionFailure("StoragePool: no chunk") }
       fresh = block + bytes
@@ -118,28 +154,54 @@ public enum StoragePool {
       for (sizeClass, blocks) in state.free.enumerated() {
         for block in blocks { Pages.release(block, bytes: SizeClass.bytes(sizeClass)) }
       }
+      for extent in state.extents.extents {
+        guard let start = UnsafeMutableRawPointer(bitPattern: extent.start) else { continue }
+        Pages.release(start, bytes: extent.bytes)
+      }
     }
   }
 
+  /// What small blocks are cut from.
   static let chunk = 32 << 20
+  /// What large blocks are cut from, at least; of this much address space only what is used takes memory.
+  static let segment = 256 << 20
   private static let state = Mutex(State())
 
-  static func take(_ sizeClass: Int) -> UnsafeMutableRawPointer {
+  static func take(_ size: PooledSize) -> UnsafeMutableRawPointer {
     // The address is the only thing that leaves the lock.
-    UnsafeMutableRawPointer(bitPattern: state.withLock { UInt(bitPattern: $0.take(sizeClass)) })
-      .unsafelyUnwrapped
+    UnsafeMutableRawPointer(bitPattern: state.withLock { $0.take(size) }).unsafelyUnwrapped
   }
 
-  static func give(_ block: UnsafeMutableRawPointer, _ sizeClass: Int) {
+  static func give(_ block: UnsafeMutableRawPointer, _ size: PooledSize) {
     let address = UInt(bitPattern: block)
-    state.withLock {
-      $0.free[sizeClass].append(UnsafeMutableRawPointer(bitPattern: address).unsafelyUnwrapped)
-      $0.bytesInUse -= SizeClass.bytes(sizeClass)
+    state.withLock { $0.give(address, size) }
+  }
+}
+
+/// How much the pool sets aside for a block.
+enum PooledSize {
+  case small(sizeClass: Int)
+  case large(bytes: Int)
+
+  /// From here on blocks are cut to whole pages.
+  private static let largeBytes = 1 << 20
+  private static let page = 4096
+
+  init(bytes: Int) {
+    self =
+      bytes < Self.largeBytes
+      ? .small(sizeClass: SizeClass.index(bytes: bytes)) : .large(bytes: bytes.roundedUp(to: Self.page))
+  }
+
+  var bytes: Int {
+    switch self {
+    case .small(let sizeClass): SizeClass.bytes(sizeClass)
+    case .large(let bytes): bytes
     }
   }
 }
 
-/// Sizes of pooled blocks: 32 steps an octave from 256 bytes on, so at most a 32nd is wasted.
+/// Sizes of small blocks: 32 steps an octave from 256 bytes on, so at most a 32nd is wasted.
 enum SizeClass {
   private static let steps = 32
   static let count = steps * 34

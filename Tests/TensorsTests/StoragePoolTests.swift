@@ -33,4 +33,19 @@ final class StoragePoolTests: XCTestCase {
       if let tensor { XCTAssertTrue(tensor.array.allSatisfy { $0 == Float(place + 1) }, "\(place)") }
     }
   }
+
+  /// Freed memory serves other sizes: small blocks lie where a large one was, and it again where they were.
+  func testLargeBlocksAreCutAndGrowTogether() {
+    let mebibyte = (1 << 20) / 4
+    _ = Tensor(uninitialized: [192 * mebibyte])
+    let taken = StoragePool.bytesFromSystem
+    for sizes in [[48, 48, 48, 48], [192], [30, 96, 30, 30], [1, 190], [192]] {
+      let tensors = sizes.map { Tensor(uninitialized: [$0 * mebibyte]) }
+      for (place, tensor) in tensors.enumerated() { tensor.fill(Float(place)) }
+      for (place, tensor) in tensors.enumerated() {
+        XCTAssertTrue(tensor.array.allSatisfy { $0 == Float(place) }, "\(place) of \(sizes)")
+      }
+    }
+    XCTAssertEqual(StoragePool.bytesFromSystem, taken)
+  }
 }
