@@ -75,23 +75,7 @@ public enum AllReduceBenchmark {
     let values = block.assumingMemoryBound(to: Float.self)
     var timings: [Timing] = []
     for count in counts {
-      var routes = [
-        Route(.mpi, values) {
-          communicator.startAllReduceSum(values, count, through: .mpi(reason: "measured"))
-        }
-      ]
-      if communicator.allReduceRoute == .window {
-        routes.append(
-          Route(.window, values) {
-            communicator.startAllReduceSum(values, count, through: .window)
-          })
-      }
-      if inPlace, let memory = try communicator.nodeMemory(parts: [0..<count]) {
-        routes.append(
-          Route(.inPlace, memory.floats, sums: memory.sums, reuse: { communicator.startReuse(memory) }) {
-            communicator.startAllReduceSum(memory, 0..<count)
-          })
-      }
+      let routes = try routes(communicator, values, count, inPlace: inPlace)
       var times: [Way: [Seconds]] = [:]
       for repetition in 0...repetitions {
         for route in routes {
@@ -103,6 +87,24 @@ public enum AllReduceBenchmark {
       timings.append(timing(times, bytes: count * MemoryLayout<Float>.size))
     }
     return timings
+  }
+
+  private static func routes(
+    _ communicator: Communicator, _ values: UnsafeMutablePointer<Float>, _ count: Int, inPlace: Bool
+  ) throws(Failure) -> [Route] {
+    var routes = [
+      Route(.mpi, values) { communicator.startAllReduceSum(values, count, through: .mpi(reason: "measured")) }
+    ]
+    if communicator.allReduceRoute == .window {
+      routes.append(Route(.window, values) { communicator.startAllReduceSum(values, count, through: .window) })
+    }
+    if inPlace, let memory = try communicator.nodeMemory(parts: [0..<count]) {
+      routes.append(
+        Route(.inPlace, memory.floats, sums: memory.sums, reuse: { communicator.startReuse(memory) }) {
+          communicator.startAllReduceSum(memory, 0..<count)
+        })
+    }
+    return routes
   }
 
   private enum Way { case mpi, window, inPlace }
