@@ -9,8 +9,6 @@ import CMPI
 ///
 ///     write floats, sum, read sums, release()  ->  startReuse(memory).wait()  ->  write floats, ...
 public final class NodeMemory: @unchecked Sendable {
-  private static let hasAVX2 = cmpi_has_avx2() != 0
-
   /// This rank's floats, zero at first. They begin with a page and live as long as this object.
   public let floats: UnsafeMutablePointer<Float>
   /// Where the sums are after a sum, in the layout of `floats`, to be read only; the same memory on all ranks of the
@@ -86,8 +84,7 @@ public final class NodeMemory: @unchecked Sendable {
   func add(_ range: Range<Int>) {
     places.withUnsafeBufferPointer { places in
       guard let base = places.baseAddress else { return }
-      let add = Self.hasAVX2 ? cmpi_add_arrays_avx2 : cmpi_add_arrays_baseline
-      add(floats, base, Int64(places.count), Int64(range.lowerBound), Int64(range.upperBound))
+      cmpi_add_arrays(floats, base, Int64(places.count), Int64(range.lowerBound), Int64(range.upperBound))
     }
   }
 }
