@@ -77,10 +77,7 @@ public final class GradientBuckets {
   /// - Throws: what the MPI library reported.
   /// - Collective: all ranks.
   public func zeroGradients() throws(Failure) {
-    if let memory {
-      let request = communicator.startReuse(memory)
-      try OpClock.measure(.communication) { Result { () throws(Failure) in try request.wait() } }.get()
-    }
+    if let memory { try wait(communicator.startReuse(memory)) }
     arena.zeroGradients()
   }
 
@@ -115,7 +112,7 @@ public final class GradientBuckets {
       if communicator.size > 1 {
         let start = monotonicSeconds()
         let request = requests[number]
-        try OpClock.measure(.communication) { Result { () throws(Failure) in try request.wait() } }.get()
+        try wait(request)
         waitSeconds += monotonicSeconds() - start
         busySeconds += request.busySeconds
       }
@@ -148,6 +145,10 @@ public final class GradientBuckets {
     requests.append(
       memory.map { communicator.startAllReduceSum($0, elements) }
         ?? communicator.startAllReduceSum(arena.gradients.pointer + elements.lowerBound, elements.count))
+  }
+
+  private func wait(_ request: Request) throws(Failure) {
+    try OpClock.measure(.communication) { Result { () throws(Failure) in try request.wait() } }.get()
   }
 
   private func disarm() {

@@ -16,8 +16,11 @@ struct FreeExtents {
 
   /// Cuts `bytes` from the smallest part that holds them, from the lowest of equals; nil when none does.
   mutating func take(_ bytes: Int) -> UInt? {
-    let fitting = extents.indices.filter { extents[$0].bytes >= bytes }
-    guard let best = fitting.min(by: { extents[$0].bytes < extents[$1].bytes }) else { return nil }
+    var best: Int?
+    for place in extents.indices where extents[place].bytes >= bytes {
+      if best.map({ extents[place].bytes < extents[$0].bytes }) ?? true { best = place }
+    }
+    guard let best else { return nil }
     let start = extents[best].start
     if extents[best].bytes == bytes {
       extents.remove(at: best)

@@ -185,12 +185,11 @@ enum PooledSize {
 
   /// From here on blocks are cut to whole pages.
   private static let largeBytes = 1 << 20
-  private static let page = 4096
 
   init(bytes: Int) {
     self =
       bytes < Self.largeBytes
-      ? .small(sizeClass: SizeClass.index(bytes: bytes)) : .large(bytes: bytes.roundedUp(to: Self.page))
+      ? .small(sizeClass: SizeClass.index(bytes: bytes)) : .large(bytes: bytes.roundedUp(to: Pages.page))
   }
 
   var bytes: Int {
@@ -245,7 +244,7 @@ enum Pages {
 }
 
 extension Pages {
-  private static let page = 4096
+  static let page = 4096
 
   /// Gives the whole pages of a block back; what they held is lost.
   static func release(_ base: UnsafeMutableRawPointer, bytes: Int) {

@@ -16,7 +16,6 @@ struct StepResult {
   var observations: [(name: String, value: Double)]
   var nonFinite: Int
   var gradientNorm: Double
-  var sumOfSquares: Double
   /// Of the gradient of each trainable parameter.
   var sumsOfSquares: [Double]
   var times = StepTimes()
@@ -24,7 +23,7 @@ struct StepResult {
   var wishes = StepWishes()
 
   /// Whether loss and all gradients are finite.
-  var isFinite: Bool { loss.isFinite && nonFinite == 0 && sumOfSquares.isFinite }
+  var isFinite: Bool { loss.isFinite && nonFinite == 0 && gradientNorm.isFinite }
 }
 
 /// Seconds of one step on this rank.
@@ -96,9 +95,8 @@ final class TrainingStep {
     }
     return StepResult(
       loss: sums[0], parts: zip(parts, sums.dropFirst()).map { ($0, $1) }, observations: observations,
-      nonFinite: reduced.nonFinite,
-      gradientNorm: reduced.sumOfSquares.squareRoot(), sumOfSquares: reduced.sumOfSquares,
-      sumsOfSquares: reduced.parameterSumsOfSquares, times: times, wishes: StepWishes(agreed))
+      nonFinite: reduced.nonFinite, gradientNorm: reduced.norm, sumsOfSquares: reduced.parameterSumsOfSquares,
+      times: times, wishes: StepWishes(agreed))
   }
 
   /// Clips, updates the weights and lets the method move its teachers, queues and centres.
