@@ -92,10 +92,10 @@ static inline void cmpi_add(float *sum, const float *a, const float *b, int64_t 
 }
 
 // to[i] = the sum of the arrays of `from`, added in their order, in [start, end). `to` may be one of them: a line is
-// read from all before it is written. Lines are fetched 4 KiB ahead, of many arrays 1 KiB: their equal places fall into
-// the same sets of the first cache.
+// read from all before it is written. Lines are fetched 2.5 KiB ahead, of many arrays 1 KiB, and not 4 KiB: equal places
+// of the arrays fall into the same set of the first cache, which would also hold what is fetched.
 static inline void cmpi_add_arrays(float *to, float *const *from, int64_t terms, int64_t start, int64_t end) {
-  const int64_t ahead = (terms > 4 ? 16 : 64) * cmpi_line;
+  const int64_t ahead = (terms > 4 ? 16 : 40) * cmpi_line;
   int64_t i = start;
   for (; i + cmpi_line <= end; i += cmpi_line) {
     const float *line = from[0] + i;
