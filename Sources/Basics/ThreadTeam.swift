@@ -147,9 +147,10 @@ public final class Bell: @unchecked Sendable {
 
   /// Wakes every waiting thread, which then look at their condition again.
   public func ring() {
+    // Whoever looks now sees the news or is asleep already. Woken under the lock it would run into the lock first.
     pthread_mutex_lock(mutex)
-    pthread_cond_broadcast(condition)
     pthread_mutex_unlock(mutex)
+    pthread_cond_broadcast(condition)
   }
 
   /// Sleeps until `ready` holds; it is evaluated under the bell's lock.

@@ -91,29 +91,30 @@ static inline void cmpi_add(float *sum, const float *a, const float *b, int64_t 
   for (; i < count; i++) sum[i] = a[i] + b[i];
 }
 
-// to[i] = the sum of the arrays of `from`, added in their order, in [start, end). `to` may be one of them: a line is
-// read from all before it is written. Lines are fetched 2.5 KiB ahead, of many arrays 1 KiB, and not 4 KiB: equal places
-// of the arrays fall into the same set of the first cache, which would also hold what is fetched.
+// to[i] = the sum of the arrays of `from`, at least two, added in their order, in [start, end). `to` may be one of
+// them: a line is read from all before it is written. Lines are fetched 2.5 KiB ahead, of many arrays 1 KiB, and not
+// 4 KiB: equal places of the arrays fall into one set of the first cache, which would also hold what is fetched.
 static inline void cmpi_add_arrays(float *to, float *const *from, int64_t terms, int64_t start, int64_t end) {
   const int64_t ahead = (terms > 4 ? 16 : 40) * cmpi_line;
+  // Two are the common case, and the compiler cannot know that `to` does not change the pointers.
+  const float *first = from[0], *second = from[1];
   int64_t i = start;
   for (; i + cmpi_line <= end; i += cmpi_line) {
-    const float *line = from[0] + i;
-    __builtin_prefetch(line + ahead, 0, 3);
-    cmpi_four a = *(const cmpi_four *)line, b = *(const cmpi_four *)(line + 4);
-    cmpi_four c = *(const cmpi_four *)(line + 8), d = *(const cmpi_four *)(line + 12);
-    for (int64_t term = 1; term < terms; term++) {
-      line = from[term] + i;
+    cmpi_four sum[cmpi_line / 4];
+    __builtin_prefetch(first + i + ahead, 0, 3);
+    __builtin_prefetch(second + i + ahead, 0, 3);
+    for (int j = 0; j < cmpi_line / 4; j++)
+      sum[j] = ((const cmpi_four *)(first + i))[j] + ((const cmpi_four *)(second + i))[j];
+    for (int64_t term = 2; term < terms; term++) {
+      const float *line = from[term] + i;
       __builtin_prefetch(line + ahead, 0, 3);
-      a += *(const cmpi_four *)line, b += *(const cmpi_four *)(line + 4);
-      c += *(const cmpi_four *)(line + 8), d += *(const cmpi_four *)(line + 12);
+      for (int j = 0; j < cmpi_line / 4; j++) sum[j] += ((const cmpi_four *)line)[j];
     }
-    *(cmpi_four *)(to + i) = a, *(cmpi_four *)(to + i + 4) = b;
-    *(cmpi_four *)(to + i + 8) = c, *(cmpi_four *)(to + i + 12) = d;
+    for (int j = 0; j < cmpi_line / 4; j++) ((cmpi_four *)(to + i))[j] = sum[j];
   }
   for (; i < end; i++) {
-    float sum = from[0][i];
-    for (int64_t term = 1; term < terms; term++) sum += from[term][i];
+    float sum = first[i] + second[i];
+    for (int64_t term = 2; term < terms; term++) sum += from[term][i];
     to[i] = sum;
   }
 }

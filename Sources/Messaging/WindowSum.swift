@@ -70,7 +70,7 @@ final class WindowSum {
     case .open(let opened): memory = opened
     case .refused(let failure): return .refused(failure)
     }
-    let shares = SumShares(parts: parts, lanes: window.lanes)
+    let shares = SumShares(parts: parts, lanes: window.lanes, inTurns: ranks.nodes == 1)
     let mapped = memory.view(of: NodeMemory.view(of: shares, count: count))
     switch try SharedMemory.everywhere(mapped, bytes: bytes, world: world, place: place) {
     case .open(let view): return .open(NodeMemory(memory, view, count: count, shares, rank: ranks.rank, self))
