@@ -257,7 +257,8 @@ final class NodeMemoryTests: XCTestCase {
     }
   }
 
-  /// Against a plain loop: any number of terms from two on, a target that is a term and one that is none, any alignment, any part.
+  /// Against a plain loop: any number of terms from two on, a target that is a term and one that is none, any alignment,
+  /// any part.
   func testAddedArraysAreThePlainSum() {
     let length = 700
     for terms in [2, 3, 4, 5, 9] {
