@@ -91,30 +91,47 @@ static inline void cmpi_add(float *sum, const float *a, const float *b, int64_t 
   for (; i < count; i++) sum[i] = a[i] + b[i];
 }
 
-// to[i] = the sum of the arrays of `from`, at least two, added in their order, in [start, end). `to` may be one of
-// them: a line is read from all before it is written. Lines are fetched 2.5 KiB ahead, of many arrays 1 KiB, and not
-// 4 KiB: equal places of the arrays fall into one set of the first cache, which would also hold what is fetched.
-static inline void cmpi_add_arrays(float *to, float *const *from, int64_t terms, int64_t start, int64_t end) {
-  const int64_t ahead = (terms > 4 ? 16 : 40) * cmpi_line;
-  // Two are the common case, and the compiler cannot know that `to` does not change the pointers.
-  const float *first = from[0], *second = from[1];
-  int64_t i = start;
-  for (; i + cmpi_line <= end; i += cmpi_line) {
+// to[i] = first[i] + the arrays of `from` at `start` + i, at least one, added in their order, for `count` floats. `to`
+// may be one of them: a line is read from all before it is written. Nothing is fetched by hand, which was slower.
+__attribute__((always_inline)) static inline void cmpi_add_lines(
+    float *to, const float *first, float *const *from, int64_t terms, int64_t start, int64_t count) {
+  // The compiler cannot know that `to` does not change the pointers.
+  const float *second = from[0] + start;
+  int64_t i = 0;
+  for (; i + cmpi_line <= count; i += cmpi_line) {
     cmpi_four sum[cmpi_line / 4];
-    __builtin_prefetch(first + i + ahead, 0, 3);
-    __builtin_prefetch(second + i + ahead, 0, 3);
     for (int j = 0; j < cmpi_line / 4; j++)
       sum[j] = ((const cmpi_four *)(first + i))[j] + ((const cmpi_four *)(second + i))[j];
-    for (int64_t term = 2; term < terms; term++) {
-      const float *line = from[term] + i;
-      __builtin_prefetch(line + ahead, 0, 3);
+    for (int64_t term = 1; term < terms; term++) {
+      const float *line = from[term] + start + i;
       for (int j = 0; j < cmpi_line / 4; j++) sum[j] += ((const cmpi_four *)line)[j];
     }
     for (int j = 0; j < cmpi_line / 4; j++) ((cmpi_four *)(to + i))[j] = sum[j];
   }
-  for (; i < end; i++) {
+  for (; i < count; i++) {
     float sum = first[i] + second[i];
-    for (int64_t term = 2; term < terms; term++) sum += from[term][i];
+    for (int64_t term = 1; term < terms; term++) sum += from[term][start + i];
     to[i] = sum;
+  }
+}
+
+// to[i] = the sum of the arrays of `from`, at least two, added in their order, in [start, end). `to` may be one of
+// them. The hardware cannot follow many arrays: where there are more, a few go through at a time, and a page of partial
+// sums stays in the first cache between them.
+static inline void cmpi_add_arrays(float *to, float *const *from, int64_t terms, int64_t start, int64_t end) {
+  enum { few = 16, page = 1024 };
+  float partial[page];
+  const int64_t step = terms <= 1 + few ? end - start : page;
+  for (int64_t at = start; at < end; at += step) {
+    const int64_t count = end - at < step ? end - at : step;
+    const float *sums = from[0] + at;
+    for (int64_t term = 1; term < terms; term += few) {
+      const int64_t now = terms - term < few ? terms - term : few;
+      float *out = term + now == terms ? to + at : partial;
+      // Two arrays are the common case, and faster without a loop over terms.
+      if (now == 1) cmpi_add_lines(out, sums, from + term, 1, at, count);
+      else cmpi_add_lines(out, sums, from + term, now, at, count);
+      sums = partial;
+    }
   }
 }

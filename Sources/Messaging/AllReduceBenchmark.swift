@@ -44,8 +44,9 @@ public enum AllReduceBenchmark {
     public let largest: Double
   }
 
-  /// Sizes from 4 KiB to 64 MiB, and 100 MB.
-  public static let defaultSizes = stride(from: 12, through: 26, by: 2).map { 1 << $0 } + [100_000_000]
+  /// Sizes from 4 KiB to 64 MiB, the 25 MiB of a bucket of gradients, and 100 MB.
+  public static let defaultSizes =
+    stride(from: 12, through: 24, by: 2).map { 1 << $0 } + [25 << 20, 64 << 20, 100_000_000]
 
   private static let largePageBytes = 2 << 20
   private static let lineFloats = 16
@@ -54,9 +55,10 @@ public enum AllReduceBenchmark {
 
   /// Sums `size` bytes of floats over all ranks, `repetitions` times on each route in turns, after one warm-up.
   ///
-  /// Sums in place have arrays of their own; the other routes share one in ordinary memory with large pages, which is
-  /// the best there is for them: in shared memory `MPI_Allreduce` takes up to half as long again. Every rank writes the
-  /// array anew before every sum, the last values first, as backward leaves gradients, and reads the sums after it.
+  /// Every route has an array of its own, so that none finds more of it in the caches than the others. Where a route
+  /// needs no shared memory it lies in ordinary memory with large pages, which is the best there is: in shared memory
+  /// `MPI_Allreduce` takes up to half as long again. Every rank writes the array anew before every sum, the last values
+  /// first, as backward leaves gradients, and reads the sums after it.
   /// - Parameters:
   ///   - inPlace: whether to sum in place where the window is open. The same on all ranks.
   ///   - sizes: bytes, rounded down to whole floats, at least one.
@@ -69,10 +71,10 @@ public enum AllReduceBenchmark {
     precondition(repetitions > 0, "AllReduceBenchmark: \(repetitions) repetitions")
     let counts = sizes.map { max(1, $0 / MemoryLayout<Float>.size) }
     let bytes = (counts.max() ?? 0) * MemoryLayout<Float>.size
-    let block = UnsafeMutableRawPointer.allocate(byteCount: bytes, alignment: largePageBytes)
-    defer { block.deallocate() }
-    madvise(block, bytes, Int32(MADV_HUGEPAGE))
-    let values = block.assumingMemoryBound(to: Float.self)
+    let arrays = (0..<2).map { _ in UnsafeMutableRawPointer.allocate(byteCount: bytes, alignment: largePageBytes) }
+    defer { for array in arrays { array.deallocate() } }
+    for array in arrays { madvise(array, bytes, Int32(MADV_HUGEPAGE)) }
+    let values = arrays.map { $0.assumingMemoryBound(to: Float.self) }
     var timings: [Timing] = []
     for count in counts {
       let routes = try routes(communicator, values, count, inPlace: inPlace)
@@ -90,13 +92,13 @@ public enum AllReduceBenchmark {
   }
 
   private static func routes(
-    _ communicator: Communicator, _ values: UnsafeMutablePointer<Float>, _ count: Int, inPlace: Bool
+    _ communicator: Communicator, _ arrays: [UnsafeMutablePointer<Float>], _ count: Int, inPlace: Bool
   ) throws(Failure) -> [Route] {
     var routes = [
-      Route(.mpi, values) { communicator.startAllReduceSum(values, count, through: .mpi(reason: "measured")) }
+      Route(.mpi, arrays[0]) { communicator.startAllReduceSum(arrays[0], count, through: .mpi(reason: "measured")) }
     ]
     if communicator.allReduceRoute == .window {
-      routes.append(Route(.window, values) { communicator.startAllReduceSum(values, count, through: .window) })
+      routes.append(Route(.window, arrays[1]) { communicator.startAllReduceSum(arrays[1], count, through: .window) })
     }
     if inPlace, let memory = try communicator.nodeMemory(parts: [0..<count]) {
       routes.append(

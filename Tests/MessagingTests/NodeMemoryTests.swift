@@ -257,13 +257,13 @@ final class NodeMemoryTests: XCTestCase {
     }
   }
 
-  /// Against a plain loop: any number of terms from two on, a target that is a term and one that is none, any alignment,
-  /// any part.
+  /// Against a plain loop: any number of terms from two on, as many as go through at once and more, a target that is a
+  /// term and one that is none, any alignment, any part, several pages of partial sums.
   func testAddedArraysAreThePlainSum() {
-    let length = 700
-    for terms in [2, 3, 4, 5, 9] {
-      for target in [0, terms - 1, terms] {
-        for (start, end) in [(0, 0), (0, 1), (5, 21), (16, 80), (3, 650)] {
+    let length = 2500
+    for terms in [2, 3, 5, 16, 17, 18, 33, 34] {
+      for target in [0, 1, terms - 1, terms] {
+        for (start, end) in [(0, 0), (0, 1), (5, 21), (16, 80), (1, 1025), (3, 2450)] {
           let before = (0...terms).map { rankValues(length, rank: $0) }
           var expected = before
           for place in start..<end {
